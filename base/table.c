@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The cubbyfs authors */
+
+/* Linear hashing.
+ *
+ * With n buckets in use, and 2^k the smallest power of two that is not below
+ * n, an item lives in bucket `hash mod 2^k`, or, where there is no such bucket
+ * yet, in `hash mod 2^(k-1)`. To grow by one bucket is to split bucket
+ * n - 2^(k-1) between itself and the new bucket n: one chain is touched,
+ * however many items there are. The array itself doubles by realloc, which
+ * for large blocks is mremap(2) and moves page tables, not pages; what is
+ * allocated beyond n is not touched before it is used.
+ *
+ * A table never shrinks: that keeps the walk's promise (see table_bucket) and
+ * a state that was large once will be again. */
+#include "base/table.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FIRST_CAPACITY 16
+
+int table_init(struct table *t)
+{
+	*t = (struct table){0};
+	t->buckets = malloc(FIRST_CAPACITY * sizeof(struct table_link *));
+	if (!t->buckets) {
+		return -ENOMEM;
+	}
+	t->buckets[0] = NULL;
+	t->n_buckets = 1;
+	t->capacity = FIRST_CAPACITY;
+	return 0;
+}
+
+void table_finish(struct table *t)
+{
+	free(t->buckets);
+	*t = (struct table){0};
+}
+
+/* 2^k - 1 for the smallest 2^k that is not below n. */
+static size_t mask_of(size_t n)
+{
+	return n <= 1 ? 0 : SIZE_MAX >> __builtin_clzl(n - 1);
+}
+
+static size_t bucket_of(const struct table *t, uint32_t hash)
+{
+	size_t mask = mask_of(t->n_buckets);
+	size_t bucket = hash & mask;
+
+	return bucket < t->n_buckets ? bucket : bucket & (mask >> 1);
+}
+
+static void split_one(struct table *t)
+{
+	size_t fresh = t->n_buckets;
+	struct table_link **buckets;
+	struct table_link **from, **to;
+	size_t mask;
+
+	if (fresh >= UINT32_MAX) {
+		return; /* no more bits to tell items apart by */
+	}
+	if (fresh == t->capacity) {
+		buckets = realloc(t->buckets, t->capacity * 2 * sizeof(struct table_link *));
+		if (!buckets) {
+			return;
+		}
+		t->buckets = buckets;
+		t->capacity *= 2;
+	}
+	t->n_buckets++;
+	mask = mask_of(t->n_buckets);
+	from = &t->buckets[fresh & (mask >> 1)];
+	to = &t->buckets[fresh];
+	*to = NULL;
+	while (*from) {
+		struct table_link *link = *from;
+
+		if ((link->hash & mask) == fresh) {
+			*from = link->next;
+			link->next = NULL;
+			*to = link;
+			to = &link->next;
+		} else {
+			from = &link->next;
+		}
+	}
+}
+
+void table_insert(struct table *t, struct table_link *link, uint32_t hash)
+{
+	size_t bucket;
+
+	if (t->n_items >= t->n_buckets) {
+		split_one(t);
+	}
+	bucket = bucket_of(t, hash);
+	link->hash = hash;
+	link->next = t->buckets[bucket];
+	t->buckets[bucket] = link;
+	t->n_items++;
+}
+
+void table_remove(struct table *t, struct table_link *link)
+{
+	struct table_link **at = &t->buckets[bucket_of(t, link->hash)];
+
+	while (*at && *at != link) {
+		at = &(*at)->next;
+	}
+	if (*at) {
+		*at = link->next;
+		link->next = NULL;
+		t->n_items--;
+	}
+}
+
+static struct table_link *same_hash(struct table_link *link, uint32_t hash)
+{
+	while (link && link->hash != hash) {
+		link = link->next;
+	}
+	return link;
+}
+
+struct table_link *table_first(const struct table *t, uint32_t hash)
+{
+	return same_hash(t->buckets[bucket_of(t, hash)], hash);
+}
+
+struct table_link *table_next(const struct table_link *link)
+{
+	return same_hash(link->next, link->hash);
+}
+
+struct table_link *table_bucket(const struct table *t, size_t bucket)
+{
+	return bucket < t->n_buckets ? t->buckets[bucket] : NULL;
+}
+
+/* The full 128-bit product folded into 64: each bit of either factor reaches
+ * about half of the result's. */
+static uint64_t fold(uint64_t a, uint64_t b)
+{
+	__uint128_t product = (__uint128_t)a * b;
+
+	return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+/* Odd, no pattern: fractional bits of the square roots of 2, 3 and 5. */
+#define MIX_A UINT64_C(0x6a09e667f3bcc909)
+#define MIX_B UINT64_C(0xbb67ae8584caa73b)
+#define MIX_C UINT64_C(0x3c6ef372fe94f82b)
+
+uint32_t hash_bytes(uint64_t seed, const void *data, size_t size)
+{
+	const char *p = data;
+	uint64_t state = fold(seed ^ MIX_A, MIX_B) ^ size;
+	uint64_t a, b;
+	size_t left = size;
+
+	while (left > 16) {
+		memcpy(&a, p, 8);
+		memcpy(&b, p + 8, 8);
+		state = fold(a ^ MIX_B ^ state, b ^ MIX_C);
+		p += 16;
+		left -= 16;
+	}
+	a = 0;
+	b = 0;
+	if (left >= 8) {
+		/* The two words overlap; the size tells which bytes twice. */
+		memcpy(&a, p, 8);
+		memcpy(&b, p + left - 8, 8);
+	} else if (left > 0) {
+		memcpy(&a, p, left);
+	}
+	state = fold(a ^ MIX_A ^ state, b ^ MIX_B);
+	state = fold(state ^ MIX_C, state ^ MIX_A);
+	return (uint32_t)(state ^ state >> 32);
+}
+
+uint32_t hash_number(uint64_t n)
+{
+	n = fold(n ^ MIX_A, MIX_B);
+	n = fold(n ^ MIX_C, MIX_A);
+	return (uint32_t)(n ^ n >> 32);
+}

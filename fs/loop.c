@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The cubbyfs authors */
+
+/* A turn of the loop waits in ppoll(2), to the nanosecond, until the store
+ * wants to be called or something comes in; it then answers what the kernel has
+ * queued, up to a batch, and calls the store.
+ *
+ * store_tick is called after every batch, since a request may have set a TTL
+ * that is due before all others. While it has more to do at once (it compacts
+ * in slices of about a millisecond) requests go first, for as long as a slice:
+ * neither starves, and no deadline is late by more. */
+
+#include "fs/loop.h"
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "fs/ops.h"
+#include "fs/session.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <time.h>
+
+#define BATCH 64
+#define SLICE NSEC_PER_MSEC
+#define GRACE (2 * NSEC_PER_SEC)
+
+struct state {
+	const struct loop *loop;
+	struct fuse_session *fuse;
+	struct fuse_buf request;
+	bool announced;
+	bool working; /* the store has more to do at once */
+	int64_t due;  /* by when store_tick has to be called */
+	int64_t end;  /* when to give up waiting for the mount to end; INT64_MAX: not ending */
+};
+
+static void ending_signals(sigset_t *set)
+{
+	sigemptyset(set);
+	sigaddset(set, SIGTERM);
+	sigaddset(set, SIGINT);
+	sigaddset(set, SIGHUP);
+}
+
+void loop_block_signals(void)
+{
+	sigset_t set;
+
+	ending_signals(&set);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+bool loop_signal_is_pending(void)
+{
+	sigset_t set;
+
+	return sigpending(&set) == 0 &&
+		(sigismember(&set, SIGTERM) || sigismember(&set, SIGINT) || sigismember(&set, SIGHUP));
+}
+
+static int64_t now(void)
+{
+	return clock_elapsed(&clock_system);
+}
+
+static void tick(struct state *st)
+{
+	int64_t wait = store_tick(st->loop->store);
+
+	st->working = wait == 0;
+	st->due = wait < 0 ? INT64_MAX : now() + (wait ? wait : SLICE);
+}
+
+/* Answers what is queued. Returns whether there may be more. */
+static bool serve(struct state *st)
+{
+	for (int n = 0; n < BATCH && now() < st->due; n++) {
+		int size = fuse_session_receive_buf(st->fuse, &st->request);
+
+		if (size == -EINTR) {
+			continue;
+		}
+		if (size < 0 && size != -EAGAIN) {
+			log_error("/dev/fuse: %s", strerror(-size));
+			fuse_session_exit(st->fuse);
+		}
+		if (size <= 0) {
+			return false;
+		}
+		fuse_session_process_buf(st->fuse, &st->request);
+	}
+	return true;
+}
+
+static void take_signal(struct state *st, int fd)
+{
+	struct signalfd_siginfo info;
+
+	if (read(fd, &info, sizeof(info)) != sizeof(info)) {
+		return;
+	}
+	if (st->end != INT64_MAX) {
+		fuse_session_exit(st->fuse); /* told twice */
+		return;
+	}
+	log_info("signal %u from process %u: unmounting", info.ssi_signo, info.ssi_pid);
+	st->end = now() + GRACE;
+	session_detach(st->loop->session);
+}
+
+/* Until the store or the end wants its turn; NULL: for ever. */
+static const struct timespec *timeout(const struct state *st, bool at_once, struct timespec *out)
+{
+	int64_t due = st->due < st->end ? st->due : st->end;
+	int64_t wait = 0;
+
+	if (!at_once && due == INT64_MAX) {
+		return NULL;
+	}
+	if (!at_once) {
+		wait = due - now();
+		wait = wait > 0 ? wait : 0;
+	}
+	*out = (struct timespec){.tv_sec = wait / NSEC_PER_SEC, .tv_nsec = wait % NSEC_PER_SEC};
+	return out;
+}
+
+/* *more: requests may be waiting that poll need not be asked about. */
+static void turn(struct state *st, struct pollfd *fds, nfds_t n_fds, bool *more)
+{
+	struct timespec t;
+	bool requests;
+
+	if (ppoll(fds, n_fds, timeout(st, *more || st->working, &t), NULL) < 0) {
+		return; /* EINTR, ENOMEM: tried again */
+	}
+	if (fds[1].revents) {
+		take_signal(st, fds[1].fd);
+	}
+	requests = *more || fds[0].revents;
+	*more = requests && serve(st);
+	if (fds[2].revents) {
+		store_dispatch(st->loop->store);
+	}
+	if (!st->working || !requests || now() >= st->due) {
+		tick(st);
+	}
+	if (!st->announced && session_ready(st->loop->session)) {
+		st->announced = true;
+		if (st->loop->ready) {
+			st->loop->ready(st->loop->arg);
+		}
+	}
+}
+
+int loop_run(const struct loop *l)
+{
+	struct state st = {.loop = l, .fuse = session_fuse(l->session), .end = INT64_MAX};
+	_cleanup_fd_ int signals = -1;
+	struct pollfd fds[3];
+	bool more = false;
+	sigset_t set;
+
+	ending_signals(&set);
+	signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (signals < 0) {
+		int r = -errno;
+
+		log_error("signalfd: %m");
+		return r;
+	}
+	fds[0] = (struct pollfd){.fd = fuse_session_fd(st.fuse), .events = POLLIN};
+	fds[1] = (struct pollfd){.fd = signals, .events = POLLIN};
+	fds[2] = (struct pollfd){.fd = store_poll_fd(l->store), .events = POLLIN};
+	tick(&st);
+	while (!fuse_session_exited(st.fuse) && now() < st.end) {
+		turn(&st, fds, 3, &more);
+	}
+	free(st.request.mem);
+	return 0;
+}

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The cubbyfs authors */
+
+/* cubbyfs(8): mounts a state store as a directory tree. */
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/progress.h"
+#include "fs/control.h"
+#include "fs/daemon.h"
+#include "fs/location.h"
+#include "fs/loop.h"
+#include "fs/ops.h"
+#include "fs/options.h"
+#include "fs/process.h"
+#include "fs/session.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#ifndef CUBBYFS_VERSION
+#define CUBBYFS_VERSION "unknown"
+#endif
+
+enum status {
+	STATUS_OK = 0,
+	STATUS_USAGE = 1,
+	STATUS_NOT_STARTED = 2,
+	STATUS_NOT_CLOSED = 3,
+};
+
+static const char usage[] =
+	"usage: cubbyfs STORE DIR [-o OPTIONS] [-f] [-d]\n"
+	"\n"
+	"Mounts the state store STORE on the directory DIR. STORE is a directory (made\n"
+	"on first use) or a URL, as memory: for a store that is gone with the mount.\n"
+	"Unmount with umount DIR, or as a user with fusermount3 -u DIR.\n"
+	"\n"
+	"  -f, --foreground   stay in the foreground\n"
+	"  -d, --debug        show every request (implies -f)\n"
+	"  -h, --help         show this\n"
+	"  -V, --version      show the version\n"
+	"  -o OPTION[,...]    mount options:\n"
+	"    max_value=SIZE     largest value, as 64K or 1M (default 1M)\n"
+	"    commit=SECONDS     a change is on the disk after so long (default 1);\n"
+	"                       0: only after fsync(2)\n"
+	"    sync               close(2) returns when the value is on the disk\n"
+	"    ro                 nothing is changed\n"
+	"    lock_ttl=SECONDS, lock_keepalive, timeout=SECONDS\n"
+	"    segment_size=SIZE, compact_min=SIZE\n"
+	"    log_level=LEVEL    error, warning, info (default) or debug\n"
+	"    allow_other, allow_root, auto_unmount, dev, suid, noexec, nosymfollow,\n"
+	"    fsname=, subtype=, context=, and all that fstab(5) knows\n"
+	"    sloppy             ignore unknown options\n"
+	"\n"
+	"It returns when the mount answers. Exit status: 0 done; 1 wrong usage; 2 not\n"
+	"started; 3 (with -f) a change may not have reached the disk at the end.\n";
+
+/* --- the run ------------------------------------------------------------- */
+
+/* The signals that end us are blocked while the log is replayed, since threads
+ * are made then; but somebody who waits for a long replay can end it. */
+static void on_progress(void *arg, uint64_t done, uint64_t total)
+{
+	progress_update(arg, done, total);
+	if (loop_signal_is_pending()) {
+		progress_finish(arg);
+		log_error("ended by a signal");
+		_exit(STATUS_NOT_STARTED);
+	}
+}
+
+static int open_store(struct store **out, const struct options *o, const char *location)
+{
+	struct progress progress;
+	struct store_config config;
+	_cleanup_free_ char *error = NULL;
+	int r;
+
+	store_config_init(&config);
+	config.location = location;
+	config.process_of = process_of_thread;
+	config.sync = o->sync;
+	config.read_only = o->read_only;
+	config.uid = getuid();
+	config.gid = getgid();
+	config.mode = 0755;
+	config.progress = on_progress;
+	config.arg = &progress;
+	config.max_value = o->max_value ? o->max_value : config.max_value;
+	config.segment_size = o->segment_size ? o->segment_size : config.segment_size;
+	config.compact_min = o->compact_min ? o->compact_min : config.compact_min;
+	config.commit = o->commit >= 0 ? o->commit : config.commit;
+	progress_init(&progress, "replaying");
+	r = store_open(out, &config, &error);
+	progress_finish(&progress);
+	if (r == 0) {
+		return 0;
+	}
+	if (error) {
+		log_error("%s", error);
+	} else {
+		log_error("cannot open the store %s: %s", location, r < 0 ? strerror(-r) : "no such kind");
+	}
+	return r < 0 ? r : -EINVAL;
+}
+
+static void on_ready(void *arg)
+{
+	daemon_ready(arg);
+}
+
+static int serve(struct daemon *d, struct frontend *fe, const struct options *o,
+	const char *location, const char *dir)
+{
+	struct loop loop = {.store = fe->store, .ready = on_ready, .arg = d};
+	int r = session_create(&loop.session, o, location, fe);
+
+	if (r < 0) {
+		return r;
+	}
+	r = session_mount(loop.session, dir);
+	if (r == 0) {
+		r = loop_run(&loop);
+	}
+	session_destroy(loop.session);
+	return r;
+}
+
+static int run(struct daemon *d, const struct options *o, const char *location, const char *dir)
+{
+	struct frontend fe = {.store = NULL};
+	int status = STATUS_NOT_STARTED;
+	int r;
+
+	loop_block_signals();
+	if (open_store(&fe.store, o, location) < 0) {
+		return status;
+	}
+	r = control_create(&fe.control, fe.store);
+	if (r < 0) {
+		log_error("%s", strerror(-r));
+	} else if (serve(d, &fe, o, location, dir) == 0) {
+		status = STATUS_OK;
+	}
+	control_destroy(fe.control);
+	r = store_close(fe.store);
+	if (r) {
+		log_error("the last changes may not be on the disk: %s", strerror(r < 0 ? -r : EIO));
+		status = STATUS_NOT_CLOSED;
+	}
+	return status;
+}
+
+/* --- the command line ---------------------------------------------------- */
+
+struct arguments {
+	const char *store, *dir;
+	bool foreground;
+	struct options options;
+};
+
+static int fail_usage(const char *reason)
+{
+	log_error("%s (cubbyfs --help shows how)", reason);
+	return STATUS_USAGE;
+}
+
+static int parse_options(struct options *o, const char *string)
+{
+	_cleanup_free_ char *error = NULL;
+
+	if (options_parse(o, string, &error) == 0) {
+		return 0;
+	}
+	log_error("%s", error ? error : "out of memory");
+	return STATUS_USAGE;
+}
+
+/* -1 to go on, or the status to exit with. */
+static int parse(struct arguments *a, int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{"foreground", no_argument, NULL, 'f'},
+		{"debug", no_argument, NULL, 'd'},
+		{"help", no_argument, NULL, 'h'},
+		{"version", no_argument, NULL, 'V'},
+		{NULL, 0, NULL, 0},
+	};
+	_cleanup_free_ char *error = NULL;
+	int c;
+
+	while ((c = getopt_long(argc, argv, "o:fdhV", longs, NULL)) != -1) {
+		switch (c) {
+		case 'o':
+			if (parse_options(&a->options, optarg) != 0) {
+				return STATUS_USAGE;
+			}
+			break;
+		case 'f':
+			a->foreground = true;
+			break;
+		case 'd':
+			a->options.debug = true;
+			break;
+		case 'h':
+			fputs(usage, stdout);
+			return STATUS_OK;
+		case 'V':
+			printf("cubbyfs %s (libfuse %s)\n", CUBBYFS_VERSION, fuse_pkgversion());
+			return STATUS_OK;
+		default:
+			return STATUS_USAGE;
+		}
+	}
+	if (argc - optind != 2 || !*argv[optind] || !*argv[optind + 1]) {
+		return fail_usage("STORE and DIR are needed");
+	}
+	a->store = argv[optind];
+	a->dir = argv[optind + 1];
+	if (options_check(&a->options, &error) < 0) {
+		log_error("%s", error ? error : "out of memory");
+		return STATUS_USAGE;
+	}
+	if (a->options.debug) {
+		a->foreground = true;
+		a->options.log_level = LOG_DEBUG;
+	}
+	return -1;
+}
+
+static int start(const struct arguments *a)
+{
+	_cleanup_free_ char *store = location_of_store(a->store);
+	_cleanup_free_ char *dir = location_of_mount(a->dir);
+	struct daemon d;
+	int r;
+
+	if (!store || !dir) {
+		log_error("out of memory");
+		return STATUS_NOT_STARTED;
+	}
+	if (!location_is_url(store) && location_is_in(store, dir)) {
+		log_error("the store %s would be hidden under its own mount on %s", store, dir);
+		return STATUS_USAGE;
+	}
+	r = daemon_init(&d, a->foreground);
+	if (r < 0) {
+		log_error("cannot fork: %s", strerror(-r));
+		return STATUS_NOT_STARTED;
+	}
+	return run(&d, &a->options, store, dir);
+}
+
+int main(int argc, char **argv)
+{
+	struct arguments a = {.store = NULL};
+	int status;
+
+	log_init("cubbyfs", LOG_INFO);
+	options_init(&a.options);
+	status = parse(&a, argc, argv);
+	if (status < 0) {
+		log_init("cubbyfs", a.options.log_level);
+		status = start(&a);
+	}
+	options_finish(&a.options);
+	return status;
+}

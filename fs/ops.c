@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The cubbyfs authors */
+
+/* What the connection is like, and why.
+ *
+ * The kernel caches nothing yet: every name and attribute is good for 0 s, and
+ * all files are direct. (Exact caching is a later step; DESIGN 2.)
+ *
+ * ATOMIC_O_TRUNC: the truncation of open(O_TRUNC) is staged like any write,
+ * so it has to come with the open. HANDLE_KILLPRIV is declined: then the kernel
+ * works out by itself which set-id bits a chown(2) or truncate(2) clears, as
+ * for a local file system, and sends them as a new mode. It does not for
+ * write(2) to a direct file and for open(O_TRUNC); the store does.
+ *
+ * RELEASE is a background request for the kernel. No more than max_background
+ * of these are under way and the rest wait, while later requests overtake
+ * them. For `: > k` it is RELEASE that commits, so the bound is as high as it
+ * can be. */
+
+#include "fs/ops.h"
+
+#include "fs/control.h"
+#include "fs/error.h"
+
+#include <errno.h>
+
+#define MAX_WRITE (1u << 20)
+#define MAX_BACKGROUND 65535u
+
+static void on_init(void *userdata, struct fuse_conn_info *conn)
+{
+	const unsigned declined = FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
+		FUSE_CAP_SPLICE_MOVE | FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_READDIRPLUS |
+		FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_HANDLE_KILLPRIV | FUSE_CAP_POSIX_LOCKS |
+		FUSE_CAP_FLOCK_LOCKS | FUSE_CAP_IOCTL_DIR | FUSE_CAP_CACHE_SYMLINKS;
+	const unsigned wanted = FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_PARALLEL_DIROPS;
+
+	(void)userdata;
+	conn->want &= ~declined;
+	conn->want |= conn->capable & wanted;
+	if (conn->max_write > MAX_WRITE) {
+		conn->max_write = MAX_WRITE;
+	}
+	conn->max_background = MAX_BACKGROUND;
+	conn->congestion_threshold = MAX_BACKGROUND;
+	conn->time_gran = 1;
+}
+
+static void on_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+	struct statvfs st;
+	int r = store_statfs(store_of(req), &st);
+
+	(void)ino;
+	if (r) {
+		ops_reply_error(req, r);
+	} else {
+		fuse_reply_statfs(req, &st);
+	}
+}
+
+const struct fuse_lowlevel_ops ops_table = {
+	.init = on_init,
+	.lookup = on_lookup,
+	.forget = on_forget,
+	.forget_multi = on_forget_multi,
+	.getattr = on_getattr,
+	.setattr = on_setattr,
+	.readlink = on_readlink,
+	.mknod = on_mknod,
+	.mkdir = on_mkdir,
+	.unlink = on_unlink,
+	.rmdir = on_rmdir,
+	.symlink = on_symlink,
+	.rename = on_rename,
+	.link = on_link,
+	.open = on_open,
+	.create = on_create,
+	.read = on_read,
+	.write = on_write,
+	.flush = on_flush,
+	.release = on_release,
+	.fsync = on_fsync,
+	.fallocate = on_fallocate,
+	.opendir = on_opendir,
+	.readdir = on_readdir,
+	.releasedir = on_releasedir,
+	.fsyncdir = on_fsyncdir,
+	.statfs = on_statfs,
+	.setxattr = on_setxattr,
+	.getxattr = on_getxattr,
+	.listxattr = on_listxattr,
+	.removexattr = on_removexattr,
+};
+
+/* --- shared ------------------------------------------------------------ */
+
+struct store_caller ops_caller(fuse_req_t req)
+{
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+
+	return (struct store_caller){.uid = ctx->uid, .gid = ctx->gid, .pid = ctx->pid};
+}
+
+void ops_reply_error(fuse_req_t req, int rc)
+{
+	fuse_reply_err(req, error_number(rc));
+}
+
+void ops_reply_node_error(fuse_req_t req, int rc)
+{
+	fuse_reply_err(req, error_number_of_node(rc));
+}
+
+/* A reply gets through, or the connection has ended: once we have read a
+ * request the kernel waits for its answer, whatever signals the caller gets. So
+ * what a reply hands out (a reference, a handle) need never be taken back. */
+void ops_reply_entry(fuse_req_t req, const struct stat *st)
+{
+	const struct fuse_entry_param e = {.ino = st->st_ino, .attr = *st};
+
+	fuse_reply_entry(req, &e);
+}
+
+void ops_reply_attr(fuse_req_t req, const struct stat *st)
+{
+	fuse_reply_attr(req, st, 0);
+}
+
+static void entry_done(void *arg, int rc, const struct store_result *result)
+{
+	if (rc) {
+		ops_reply_error(arg, rc);
+	} else {
+		ops_reply_entry(arg, &result->stat);
+	}
+}
+
+static void status_done(void *arg, int rc, const struct store_result *result)
+{
+	(void)result;
+	ops_reply_error(arg, rc);
+}
+
+static void node_status_done(void *arg, int rc, const struct store_result *result)
+{
+	(void)result;
+	ops_reply_node_error(arg, rc);
+}
+
+struct store_reply ops_then_entry(fuse_req_t req)
+{
+	return (struct store_reply){.done = entry_done, .arg = req};
+}
+
+struct store_reply ops_then_status(fuse_req_t req)
+{
+	return (struct store_reply){.done = status_done, .arg = req};
+}
+
+struct store_reply ops_then_node_status(fuse_req_t req)
+{
+	return (struct store_reply){.done = node_status_done, .arg = req};
+}
+
+bool ops_refuse_making(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct stat st;
+
+	if (!control_claims(parent, name)) {
+		return false;
+	}
+	fuse_reply_err(
+		req, control_lookup(frontend_of(req)->control, parent, name, &st) == 0 ? EEXIST : EPERM);
+	return true;
+}
+
+bool ops_refuse_removing(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	if (!control_claims(parent, name)) {
+		return false;
+	}
+	fuse_reply_err(req, EPERM);
+	return true;
+}
+
+bool ops_refuse_changing(fuse_req_t req, fuse_ino_t ino)
+{
+	if (!control_owns(ino)) {
+		return false;
+	}
+	fuse_reply_err(req, EPERM);
+	return true;
+}

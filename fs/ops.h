@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The cubbyfs authors */
+
+/* The operations that the kernel asks for: decode, call the store, reply.
+ *
+ * ops.c has the table, the setting up of the connection and what all share;
+ * ops_node.c names and attributes, ops_key.c open keys, ops_directory.c the
+ * reading of namespaces, ops_xattr.c extended attributes. */
+#pragma once
+
+#ifndef FUSE_USE_VERSION
+#define FUSE_USE_VERSION 314
+#endif
+
+#include "store/store.h"
+
+#include <fuse_lowlevel.h>
+#include <stdbool.h>
+
+struct control;
+struct session;
+
+/* What the operations work on; libfuse's userdata. All borrowed. */
+struct frontend {
+	struct store *store;
+	struct control *control;
+	struct session *session; /* set by session_create, for its handshake */
+};
+
+extern const struct fuse_lowlevel_ops ops_table;
+
+/* --- shared by the ops_*.c ----------------------------------------------- */
+
+static inline struct frontend *frontend_of(fuse_req_t req)
+{
+	return fuse_req_userdata(req);
+}
+
+static inline struct store *store_of(fuse_req_t req)
+{
+	return frontend_of(req)->store;
+}
+
+struct store_caller ops_caller(fuse_req_t req);
+
+/* Answers that need nothing but the request. `done` functions take it as
+ * their argument: the store calls each once, so nothing has to be kept. */
+void ops_reply_entry(fuse_req_t req, const struct stat *st);
+void ops_reply_attr(fuse_req_t req, const struct stat *st);
+void ops_reply_error(fuse_req_t req, int rc);
+/* For a node that was found by name: see error_number_of_node. */
+void ops_reply_node_error(fuse_req_t req, int rc);
+
+struct store_reply ops_then_entry(fuse_req_t req);
+struct store_reply ops_then_status(fuse_req_t req);
+struct store_reply ops_then_node_status(fuse_req_t req);
+
+/* Refuses to make (EEXIST), or to change or remove (EPERM) what belongs to
+ * the control directory. True if it has replied. */
+bool ops_refuse_making(fuse_req_t req, fuse_ino_t parent, const char *name);
+bool ops_refuse_removing(fuse_req_t req, fuse_ino_t parent, const char *name);
+bool ops_refuse_changing(fuse_req_t req, fuse_ino_t ino);
+
+/* ops_node.c */
+void on_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
+void on_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count);
+void on_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets);
+void on_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void on_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
+	struct fuse_file_info *fi);
+void on_readlink(fuse_req_t req, fuse_ino_t ino);
+void on_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev);
+void on_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode);
+void on_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
+void on_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
+void on_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name);
+void on_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t to_parent,
+	const char *to_name, unsigned flags);
+void on_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name);
+
+/* ops_key.c */
+void on_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void on_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+	struct fuse_file_info *fi);
+void on_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi);
+void on_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t offset,
+	struct fuse_file_info *fi);
+void on_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void on_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void on_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
+void on_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,
+	struct fuse_file_info *fi);
+
+/* ops_directory.c */
+void on_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void on_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+	struct fuse_file_info *fi);
+void on_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void on_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
+
+/* ops_xattr.c */
+void on_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
+	int flags);
+void on_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size);
+void on_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size);
+void on_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name);

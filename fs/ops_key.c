@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The cubbyfs authors */
+
+#include "base/cleanup.h"
+#include "fs/control.h"
+#include "fs/error.h"
+#include "fs/ops.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+
+/* A reader's close has nothing to commit, and the kernel need not tell. */
+static void describe(struct fuse_file_info *fi, uint64_t handle)
+{
+	fi->fh = handle;
+	fi->direct_io = 1;
+	fi->keep_cache = 0;
+	fi->noflush = (fi->flags & O_ACCMODE) == O_RDONLY && !(fi->flags & O_TRUNC);
+}
+
+void on_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct store_caller caller = ops_caller(req);
+	struct frontend *fe = frontend_of(req);
+	uint64_t handle;
+	int r;
+
+	if (control_owns(ino)) {
+		r = control_open(fe->control, ino, fi->flags, &handle);
+	} else {
+		r = store_open_key(fe->store, &caller, ino, fi->flags, &handle);
+	}
+	if (r) {
+		ops_reply_node_error(req, r);
+		return;
+	}
+	describe(fi, handle);
+	fuse_reply_open(req, fi);
+}
+
+/* A create under way. */
+struct creation {
+	fuse_req_t req;
+	struct fuse_file_info fi;
+};
+
+static void created(void *arg, int rc, const struct store_result *result)
+{
+	_cleanup_free_ struct creation *c = arg;
+	struct fuse_entry_param e;
+
+	if (rc) {
+		ops_reply_error(c->req, rc);
+		return;
+	}
+	e = (struct fuse_entry_param){.ino = result->stat.st_ino, .attr = result->stat};
+	describe(&c->fi, result->handle);
+	fuse_reply_create(c->req, &e, &c->fi);
+}
+
+void on_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+	struct fuse_file_info *fi)
+{
+	struct store_caller caller = ops_caller(req);
+	struct creation *c;
+
+	if (ops_refuse_making(req, parent, name)) {
+		return;
+	}
+	c = malloc(sizeof(*c));
+	if (!c) {
+		fuse_reply_err(req, ENOMEM);
+		return;
+	}
+	*c = (struct creation){.req = req, .fi = *fi};
+	store_create(store_of(req), &caller, parent, name, mode, fi->flags,
+		(struct store_reply){.done = created, .arg = c});
+}
+
+void on_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
+{
+	struct frontend *fe = frontend_of(req);
+	struct bytes data = {.size = 0};
+	int r;
+
+	if (control_owns(ino)) {
+		r = control_read(fe->control, fi->fh, (uint64_t)offset, size, &data);
+	} else {
+		r = store_read(fe->store, fi->fh, (uint64_t)offset, size, &data);
+	}
+	if (r) {
+		ops_reply_error(req, r);
+	} else {
+		fuse_reply_buf(req, data.data, data.size);
+	}
+}
+
+static void written(void *arg, int rc, const struct store_result *result)
+{
+	if (rc) {
+		ops_reply_error(arg, rc);
+	} else {
+		fuse_reply_write(arg, result->size);
+	}
+}
+
+/* Pages of a shared mapping are written back at the kernel's time and on any
+ * handle of the key: at their place, whatever that handle's O_APPEND says. */
+void on_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t offset,
+	struct fuse_file_info *fi)
+{
+	struct store_caller caller = ops_caller(req);
+	int flags = fi->writepage ? fi->flags & ~O_APPEND : fi->flags;
+
+	if (control_owns(ino)) {
+		fuse_reply_err(req, EBADF);
+		return;
+	}
+	store_write(store_of(req), &caller, fi->fh, bytes_of(data, size), (uint64_t)offset, flags,
+		(struct store_reply){.done = written, .arg = req});
+}
+
+void on_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct store_caller caller = ops_caller(req);
+
+	if (control_owns(ino)) {
+		fuse_reply_err(req, 0);
+		return;
+	}
+	store_flush(store_of(req), &caller, fi->fh, ops_then_status(req));
+}
+
+void on_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct frontend *fe = frontend_of(req);
+
+	if (control_owns(ino)) {
+		control_release(fe->control, fi->fh);
+	} else {
+		store_release(fe->store, fi->fh);
+	}
+	fuse_reply_err(req, 0);
+}
+
+void on_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+	struct store_caller caller = ops_caller(req);
+
+	(void)datasync;
+	if (control_owns(ino)) {
+		fuse_reply_err(req, 0);
+		return;
+	}
+	store_fsync(store_of(req), &caller, fi->fh, ops_then_status(req));
+}
+
+void on_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,
+	struct fuse_file_info *fi)
+{
+	struct store_caller caller = ops_caller(req);
+
+	if (control_owns(ino)) {
+		fuse_reply_err(req, EBADF);
+		return;
+	}
+	if (mode != 0) {
+		fuse_reply_err(req, EOPNOTSUPP);
+		return;
+	}
+	ops_reply_error(req, store_allocate(store_of(req), &caller, fi->fh, (uint64_t)(offset + length)));
+}

@@ -1,0 +1,957 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The cubbyfs authors */
+
+/* Transitions become state.
+ *
+ * tree_prepare allocates: nodes, entries, values, room in namespaces and in the
+ * heap of deadlines. tree_apply links what was allocated. Between the two the
+ * log is written, so a commit that the log has is never lost to a failed
+ * malloc.
+ *
+ * Mending. A replay may meet a change whose namespace was made by a line that
+ * is damaged, or (in a snapshot, where the order is free) has not come yet. It
+ * gets a stand-in: a namespace with the right number and no name, which
+ * remembers from the change's path where it was. Its own line, if it comes,
+ * makes it whole; else tree_replayed puts it back where the hint says. A
+ * change of a node that nothing has made is counted as unresolved, but for a
+ * PUT or an APPEND, which make the node again from what they know.
+ *
+ * Snapshots. While one is being written, before_change is called for each
+ * node that it has not got yet, before the first change to that node. */
+#include "store/tree.h"
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "store/store.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static struct bytes last_component(struct bytes path)
+{
+	const char *slash = path.size ? memrchr(path.data, '/', path.size) : NULL;
+
+	if (!slash) {
+		return path;
+	}
+	return bytes_of(slash + 1, path.size - (size_t)(slash + 1 - path.data));
+}
+
+static struct bytes parent_path(struct bytes path)
+{
+	const char *slash = path.size ? memrchr(path.data, '/', path.size) : NULL;
+
+	return bytes_of(path.data, slash ? (size_t)(slash - path.data) : 0);
+}
+
+static bool name_is_possible(struct bytes name)
+{
+	return name.size > 0 && name.size <= STORE_NAME_MAX && !memchr(name.data, 0, name.size) &&
+		!(name.size == 1 && name.data[0] == '.') &&
+		!(name.size == 2 && name.data[0] == '.' && name.data[1] == '.');
+}
+
+/* --- preparing --------------------------------------------------------- */
+
+static void unprepare(struct prepared *p)
+{
+	node_destroy(p->node);
+	entry_destroy(p->entry);
+	entry_destroy(p->entry2);
+	value_unref(p->value);
+	xattr_destroy_all(p->xattrs);
+	free(p->extra);
+	policy_destroy(p->policy);
+	free(p->action);
+	*p = (struct prepared){0};
+}
+
+void tree_unprepare(struct prepared *prepared, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		unprepare(&prepared[i]);
+	}
+}
+
+/* A namespace that some line says is there, but which none has made. */
+static struct node *make_stand_in(struct tree *t, const struct place *place)
+{
+	struct node *n = node_create(place->parent, S_IFDIR | 0755);
+	struct bytes hint = parent_path(place->path);
+
+	if (!n) {
+		return NULL;
+	}
+	n->directory->hint = strndup(hint.size ? hint.data : "", hint.size);
+	if (!n->directory->hint) {
+		node_destroy(n);
+		return NULL;
+	}
+	n->uid = t->root->uid;
+	n->gid = t->root->gid;
+	tree_add_node(t, n);
+	return n;
+}
+
+/* Finds the namespace of a place, among what the same transition makes too. */
+static int find_parent(struct tree *t, const struct prepared *prepared, size_t i,
+	const struct place *place, struct node **out)
+{
+	struct node *n = tree_node(t, place->parent);
+
+	while (!n && i-- > 0) {
+		if (prepared[i].node && prepared[i].node->ino == place->parent) {
+			n = prepared[i].node;
+		}
+	}
+	if (!n && t->replaying && place->parent != 0) {
+		n = make_stand_in(t, place);
+		if (!n) {
+			return -ENOMEM;
+		}
+	}
+	*out = n && node_is_directory(n) ? n : NULL;
+	return 0;
+}
+
+/* A new name at a place: an entry, and room for it. None if node `ino` has the
+ * name already. */
+static int prepare_name(struct tree *t, const struct prepared *prepared, size_t i, size_t n_changes,
+	const struct place *place, uint64_t ino, struct entry **out)
+{
+	struct bytes name = last_component(place->path);
+	struct node *parent;
+	struct entry *e;
+	int rc;
+
+	if (!name_is_possible(name)) {
+		return 0;
+	}
+	rc = find_parent(t, prepared, i, place, &parent);
+	if (rc || !parent) {
+		return rc;
+	}
+	if (expiry_reserve(&t->expiry, n_changes)) {
+		return -ENOMEM;
+	}
+	e = tree_entry(t, parent, name);
+	if (e && e->node->ino == ino) {
+		return 0;
+	}
+	*out = entry_create(name);
+	return *out ? tree_reserve(parent, n_changes) : -ENOMEM;
+}
+
+static int prepare_policy(const struct node *n, const struct change *c, struct prepared *p)
+{
+	bool touched = false;
+	int rc;
+
+	for (size_t i = 0; i < c->n_xattrs; i++) {
+		touched |= policy_knows(c->xattrs[i].name);
+	}
+	if (!touched) {
+		return 0;
+	}
+	p->policy = policy_create();
+	if (!p->policy) {
+		return -ENOMEM;
+	}
+	for (const struct xattr *x = n ? node_xattrs(n) : NULL; x; x = x->next) {
+		bool changed = false;
+
+		for (size_t i = 0; i < c->n_xattrs; i++) {
+			changed |= bytes_equal(c->xattrs[i].name, xattr_name(x));
+		}
+		if (!changed && policy_set(p->policy, xattr_name(x), xattr_value(x)) == -ENOMEM) {
+			return -ENOMEM;
+		}
+	}
+	for (size_t i = 0; i < c->n_xattrs; i++) {
+		if (c->xattrs[i].removed) {
+			continue;
+		}
+		rc = policy_set(p->policy, c->xattrs[i].name, c->xattrs[i].value);
+		if (rc == -ENOMEM) {
+			return rc;
+		}
+	}
+	return 0;
+}
+
+static int prepare_put(struct tree *t, const struct transition *tr, size_t i,
+	struct prepared *prepared)
+{
+	const struct change *c = &tr->changes[i];
+	struct prepared *p = &prepared[i];
+	struct node *n = tree_node(t, c->ino);
+	struct bytes action = c->fields & HAS_HISTORY ? c->action : tr->action;
+	struct xattr **tail = &p->xattrs;
+	uint32_t mode;
+	int rc;
+
+	if (!n) {
+		mode = c->fields & HAS_MODE ? c->mode : S_IFREG | 0600;
+		p->node = node_create(c->ino, mode);
+		if (!p->node) {
+			return -ENOMEM;
+		}
+		n = p->node;
+	}
+	if (c->ino != INO_ROOT && tr->revision != 0) {
+		rc = prepare_name(t, prepared, i, tr->n_changes, &c->place, c->ino, &p->entry);
+		if (rc) {
+			return rc;
+		}
+		for (size_t k = 0; k < c->n_links; k++) {
+			/* Further names come as changes of their own kind. */
+			struct node *parent;
+
+			rc = find_parent(t, prepared, i, &c->links[k].place, &parent);
+			if (rc || (parent && tree_reserve(parent, c->n_links + tr->n_changes)) ||
+				expiry_reserve(&t->expiry, c->n_links + tr->n_changes)) {
+				return -ENOMEM;
+			}
+		}
+	}
+	if ((c->fields & HAS_VALUE) && !p->value && c->value.size > 0) {
+		p->value = value_create(c->value);
+		if (!p->value) {
+			return -ENOMEM;
+		}
+	}
+	for (size_t k = 0; k < c->n_xattrs; k++) {
+		if (c->xattrs[k].removed) {
+			continue;
+		}
+		*tail = xattr_create(c->xattrs[k].name, c->xattrs[k].value);
+		if (!*tail) {
+			return -ENOMEM;
+		}
+		tail = &(*tail)->next;
+	}
+	if (action.size > 0) {
+		p->action = strndup(action.data, action.size);
+		if (!p->action) {
+			return -ENOMEM;
+		}
+	}
+	if (!n->extra && (p->xattrs || p->action)) {
+		p->extra = calloc(1, sizeof(*p->extra));
+		if (!p->extra) {
+			return -ENOMEM;
+		}
+	}
+	return node_is_directory(n) ? prepare_policy(n, c, p) : 0;
+}
+
+static int prepare_append(struct tree *t, const struct transition *tr, size_t i,
+	struct prepared *prepared)
+{
+	const struct change *c = &tr->changes[i];
+	struct prepared *p = &prepared[i];
+	struct node *n = tree_node(t, c->ino);
+	int rc;
+
+	if (!n) {
+		p->node = node_create(c->ino, S_IFREG | 0600);
+		if (!p->node) {
+			return -ENOMEM;
+		}
+		rc = prepare_name(t, prepared, i, tr->n_changes, &c->place, c->ino, &p->entry);
+		if (rc) {
+			return rc;
+		}
+	} else if (!S_ISREG(n->mode)) {
+		return 0;
+	}
+	if (!p->value) {
+		p->value = value_append(n ? n->value : NULL, c->value);
+	}
+	return p->value ? 0 : -ENOMEM;
+}
+
+static int prepare(struct tree *t, const struct transition *tr, size_t i, struct prepared *prepared)
+{
+	const struct change *c = &tr->changes[i];
+	struct prepared *p = &prepared[i];
+	int rc;
+
+	switch (c->type) {
+	case CHANGE_PUT:
+		return prepare_put(t, tr, i, prepared);
+	case CHANGE_APPEND:
+		return prepare_append(t, tr, i, prepared);
+	case CHANGE_LINK:
+		return prepare_name(t, prepared, i, tr->n_changes, &c->place, c->ino, &p->entry);
+	case CHANGE_RENAME:
+		return prepare_name(t, prepared, i, tr->n_changes, &c->to, c->ino, &p->entry);
+	case CHANGE_EXCHANGE:
+		rc = prepare_name(t, prepared, i, tr->n_changes, &c->to, c->ino, &p->entry);
+		return rc ? rc :
+			    prepare_name(t, prepared, i, tr->n_changes, &c->place, 0, &p->entry2);
+	case CHANGE_REMOVE:
+	case CHANGE_EXPIRE:
+		return 0;
+	}
+	return 0;
+}
+
+int tree_prepare(struct tree *t, const struct transition *tr, struct prepared *prepared)
+{
+	for (size_t i = 0; i < tr->n_changes; i++) {
+		int rc = prepare(t, tr, i, prepared);
+
+		if (rc) {
+			tree_unprepare(prepared, tr->n_changes);
+			return rc;
+		}
+	}
+	return 0;
+}
+
+/* --- applying ----------------------------------------------------------- */
+
+struct context {
+	struct tree *t;
+	const struct transition *tr;
+	struct moment now;
+};
+
+/* Before the first change to a node. */
+static void touch(struct tree *t, struct node *n)
+{
+	if (n->epoch != t->epoch) {
+		if (t->before_change && tree_attached(t, n)) {
+			t->before_change(t->before_arg, n);
+		}
+		n->epoch = t->epoch;
+	}
+}
+
+/* A name came to or went from a namespace. */
+static void touch_namespace(const struct context *x, struct node *n)
+{
+	touch(x->t, n);
+	n->mtime = n->changed = x->tr->at;
+	n->revision = x->tr->revision;
+}
+
+static void remove_entry(const struct context *x, struct entry *e)
+{
+	struct node *n = e->node;
+	struct node *parent = e->parent;
+
+	touch(x->t, n);
+	touch_namespace(x, parent);
+	if (node_is_directory(n)) {
+		struct entry *child;
+
+		while ((child = tree_next(n, 0))) {
+			remove_entry(x, child);
+		}
+	} else if (n->nlink == 1 && node_has_value(n)) {
+		x->t->live_bytes -= value_size(n->value);
+	}
+	tree_detach(x->t, e);
+	n->changed = x->tr->at;
+	n->revision = x->tr->revision;
+	tree_collect(x->t, n);
+}
+
+static void set_deadline(const struct context *x, struct entry *e, int64_t expires, int64_t ttl)
+{
+	if (expires == 0) {
+		expiry_clear(&x->t->expiry, e);
+	} else if (x->t->replaying) {
+		expiry_set(&x->t->expiry, e, expires, ttl);
+	} else {
+		expiry_set(&x->t->expiry, e, expires - x->now.wall + x->now.elapsed, ttl);
+	}
+}
+
+/* Gives n the name that *entry says, unless it has it. Returns the entry. */
+static struct entry *name_node(const struct context *x, const struct place *place,
+	struct node *n, struct entry **entry)
+{
+	struct node *parent = tree_node(x->t, place->parent);
+	struct bytes name = last_component(place->path);
+	struct entry *e;
+
+	if (!parent || !node_is_directory(parent)) {
+		return NULL;
+	}
+	e = tree_entry(x->t, parent, name);
+	if (e && e->node == n) {
+		return e;
+	}
+	if (!*entry || (node_is_directory(n) && n->names)) {
+		return NULL;
+	}
+	if (e) {
+		/* Something else has the name: what took it away is lost. */
+		x->t->unresolved += x->t->replaying;
+		remove_entry(x, e);
+	}
+	e = steal_pointer(entry);
+	tree_attach(x->t, parent, e, n);
+	return e;
+}
+
+static void set_value(struct tree *t, struct node *n, struct value *value)
+{
+	if (tree_attached(t, n)) {
+		t->live_bytes += value_size(value);
+		t->live_bytes -= value_size(n->value);
+	}
+	value_unref(n->value);
+	n->value = value;
+}
+
+static void put_xattrs(struct node *n, const struct change *c, struct prepared *p)
+{
+	for (size_t i = 0; n->extra && i < c->n_xattrs; i++) {
+		struct xattr *fresh = NULL;
+
+		if (!c->xattrs[i].removed) {
+			fresh = p->xattrs;
+			p->xattrs = fresh->next;
+		}
+		xattr_drop(&n->extra->xattrs, c->xattrs[i].name);
+		if (fresh) {
+			struct xattr **tail = &n->extra->xattrs;
+
+			while (*tail) {
+				tail = &(*tail)->next;
+			}
+			fresh->next = NULL;
+			*tail = fresh;
+		}
+	}
+	if (p->policy && node_is_directory(n)) {
+		policy_destroy(n->directory->policy);
+		n->directory->policy = steal_pointer(&p->policy);
+	}
+}
+
+static void put_action(struct node *n, bool changes_value, struct prepared *p)
+{
+	if (n->extra && (p->action || changes_value)) {
+		free(n->extra->action);
+		n->extra->action = steal_pointer(&p->action);
+	}
+}
+
+static void put_attributes(const struct context *x, struct node *n, const struct change *c,
+	bool is_new)
+{
+	bool changes_value = (c->fields & HAS_VALUE) && node_has_value(n);
+
+	if (is_new) {
+		n->created = n->mtime = n->atime = x->tr->at;
+	}
+	if (c->fields & HAS_MODE) {
+		n->mode = (n->mode & S_IFMT) | (c->mode & 07777);
+	}
+	if (c->fields & HAS_OWNER) {
+		n->uid = c->uid;
+		n->gid = c->gid;
+	}
+	if ((c->fields & HAS_RDEV) && (S_ISCHR(n->mode) || S_ISBLK(n->mode))) {
+		n->rdev = c->rdev;
+	}
+	if (c->fields & HAS_MTIME) {
+		n->mtime = c->mtime;
+	} else if (changes_value) {
+		n->mtime = x->tr->at;
+	}
+	if (c->fields & HAS_ATIME) {
+		n->atime = c->atime;
+	}
+	n->changed = x->tr->at;
+	n->revision = x->tr->revision ? x->tr->revision : n->revision;
+	if (changes_value || is_new) {
+		n->version++;
+	}
+	if (c->fields & HAS_HISTORY) {
+		n->version = c->version;
+		n->created = c->created;
+		n->changed = c->changed;
+	}
+}
+
+static void apply_put(const struct context *x, const struct change *c, struct prepared *p)
+{
+	struct tree *t = x->t;
+	struct node *n = tree_node(t, c->ino);
+	bool stand_in = n && node_is_directory(n) && n->directory->hint;
+	bool is_new = !n || n->is_pending || stand_in;
+	struct entry *e = NULL;
+
+	if (!n) {
+		n = p->node;
+		p->node = NULL;
+		tree_add_node(t, n);
+	} else {
+		touch(t, n);
+	}
+	if (stand_in) {
+		free(n->directory->hint);
+		n->directory->hint = NULL;
+	}
+	if (c->ino != INO_ROOT && x->tr->revision != 0) {
+		bool had_name = tree_attached(t, n);
+
+		e = name_node(x, &c->place, n, &p->entry);
+		if (e && !had_name && node_has_value(n)) {
+			t->live_bytes += value_size(n->value);
+		}
+		/* In a snapshot namespaces have lines of their own. */
+		if (e && !had_name && !(c->fields & HAS_HISTORY)) {
+			touch_namespace(x, e->parent);
+		}
+	}
+	if ((c->fields & HAS_VALUE) && node_has_value(n)) {
+		set_value(t, n, steal_pointer(&p->value));
+	}
+	if (!n->extra) {
+		n->extra = steal_pointer(&p->extra);
+	}
+	put_attributes(x, n, c, is_new);
+	put_xattrs(n, c, p);
+	put_action(n, (c->fields & HAS_VALUE) != 0, p);
+	if (e && (c->fields & HAS_EXPIRES)) {
+		set_deadline(x, e, c->expires, c->ttl);
+	}
+	for (size_t i = 0; i < c->n_links && e; i++) {
+		struct entry *further = entry_create(last_component(c->links[i].place.path));
+		struct entry *named = NULL;
+
+		if (further) {
+			named = name_node(x, &c->links[i].place, n, &further);
+			entry_destroy(further);
+		}
+		if (named && c->links[i].expires) {
+			set_deadline(x, named, c->links[i].expires, c->links[i].ttl);
+		}
+		t->unresolved += !named;
+	}
+	/* Without a namespace to be in, it cannot be reached. */
+	if (!tree_attached(t, n) && !n->is_pending && n->refs == 0 &&
+		!(node_is_directory(n) && n->directory->hint)) {
+		t->unresolved++;
+		tree_collect(t, n);
+	}
+}
+
+static void apply_append(const struct context *x, const struct change *c, struct prepared *p)
+{
+	struct node *n = tree_node(x->t, c->ino);
+	bool is_new = !n;
+
+	if (!n) {
+		n = steal_pointer(&p->node);
+		tree_add_node(x->t, n);
+		n->created = n->atime = x->tr->at;
+		n->uid = x->t->root->uid;
+		n->gid = x->t->root->gid;
+		x->t->unresolved++;
+		if (!name_node(x, &c->place, n, &p->entry)) {
+			tree_collect(x->t, n);
+			return;
+		}
+	} else if (!S_ISREG(n->mode)) {
+		x->t->unresolved++;
+		return;
+	}
+	touch(x->t, n);
+	if (!is_new && c->offset != value_size(n->value)) {
+		x->t->unresolved++;
+	}
+	set_value(x->t, n, steal_pointer(&p->value));
+	n->mtime = n->changed = x->tr->at;
+	n->revision = x->tr->revision;
+	n->version++;
+	put_action(n, true, p);
+}
+
+/* The entry that a change says `ino` has at `place`; for one that is not there
+ * any more, because a line was lost, its first name. */
+static struct entry *entry_of(const struct context *x, const struct place *place, uint64_t ino)
+{
+	struct node *parent = tree_node(x->t, place->parent);
+	struct entry *e = NULL;
+	struct node *n;
+
+	if (parent && node_is_directory(parent)) {
+		e = tree_entry(x->t, parent, last_component(place->path));
+		if (e && e->node->ino == ino) {
+			return e;
+		}
+	}
+	x->t->unresolved++;
+	n = tree_node(x->t, ino);
+	return n && !n->is_pending ? n->names : NULL;
+}
+
+static void apply_link(const struct context *x, const struct change *c, struct prepared *p)
+{
+	struct node *n = tree_node(x->t, c->ino);
+	struct entry *e = NULL;
+
+	if (n && !node_is_directory(n)) {
+		touch(x->t, n);
+		e = name_node(x, &c->place, n, &p->entry);
+	}
+	if (!e) {
+		x->t->unresolved++;
+		return;
+	}
+	touch_namespace(x, e->parent);
+	n->changed = x->tr->at;
+	n->revision = x->tr->revision;
+}
+
+static void apply_remove(const struct context *x, const struct change *c)
+{
+	struct entry *e = entry_of(x, &c->place, c->ino);
+	struct node *n;
+
+	n = tree_node(x->t, c->ino);
+	if (e) {
+		/* A handle may keep it; of an expired key it shows nothing more. */
+		if (n->nlink == 1 && c->type == CHANGE_EXPIRE) {
+			n->is_expired = true;
+		}
+		remove_entry(x, e);
+		return;
+	}
+	if (n && node_is_directory(n) && n->directory->hint && n->directory->n_live == 0) {
+		tree_collect(x->t, n); /* a stand-in whose end has come */
+	}
+}
+
+/* Whether `n` is `below`, or above it. */
+static bool is_above(const struct node *n, const struct node *below)
+{
+	while (below && below != n) {
+		below = !below->is_pending && below->names ? below->names->parent : NULL;
+	}
+	return below == n;
+}
+
+/* Moves a node from one name to another, with its deadline. */
+static void move(const struct context *x, struct entry *from, struct node *parent,
+	struct entry **entry)
+{
+	const struct deadline *d = expiry_get(&x->t->expiry, from);
+	struct deadline kept = d ? *d : (struct deadline){0};
+	struct node *n = from->node;
+	struct entry *to = steal_pointer(entry);
+
+	touch(x->t, n);
+	touch_namespace(x, from->parent);
+	touch_namespace(x, parent);
+	tree_detach(x->t, from);
+	tree_attach(x->t, parent, to, n);
+	if (d) {
+		expiry_set(&x->t->expiry, to, kept.at, kept.ttl);
+	}
+	n->changed = x->tr->at;
+	n->revision = x->tr->revision;
+}
+
+static void apply_rename(const struct context *x, const struct change *c, struct prepared *p)
+{
+	struct entry *from = entry_of(x, &c->place, c->ino);
+	struct node *parent = tree_node(x->t, c->to.parent);
+	struct entry *old;
+	struct node *n;
+
+	if (!from || !parent || !p->entry || !node_is_directory(parent) ||
+		(node_is_directory(from->node) && is_above(from->node, parent))) {
+		n = tree_node(x->t, c->ino);
+		if (!from && n && node_is_directory(n) && n->directory->hint && parent &&
+			!is_above(n, parent)) {
+			/* A stand-in: at least this name of it is known. */
+			if (name_node(x, &c->to, n, &p->entry)) {
+				free(n->directory->hint);
+				n->directory->hint = NULL;
+			}
+		}
+		x->t->unresolved++;
+		return;
+	}
+	old = tree_entry(x->t, parent, entry_name(p->entry));
+	if (old == from) {
+		return;
+	}
+	if (old) {
+		if (is_above(old->node, from->node)) {
+			x->t->unresolved++;
+			return;
+		}
+		remove_entry(x, old);
+	}
+	move(x, from, parent, &p->entry);
+}
+
+static void apply_exchange(const struct context *x, const struct change *c, struct prepared *p)
+{
+	struct entry *a = entry_of(x, &c->place, c->ino);
+	struct node *parent = tree_node(x->t, c->to.parent);
+	struct entry *b = parent && p->entry && node_is_directory(parent) ?
+		tree_entry(x->t, parent, entry_name(p->entry)) : NULL;
+	struct node *a_parent;
+
+	if (!a || !b || !p->entry2 || a == b || a->parent->ino != c->place.parent ||
+		is_above(a->node, b->node) || is_above(b->node, a->node)) {
+		x->t->unresolved++;
+		return;
+	}
+	/* Two names are in the way of each other: a's goes first, under none. */
+	a_parent = a->parent;
+	{
+		const struct deadline *da = expiry_get(&x->t->expiry, a);
+		struct deadline kept = da ? *da : (struct deadline){0};
+		struct node *n = a->node;
+		struct entry *to = steal_pointer(&p->entry);
+		struct node *b_parent = b->parent;
+
+		touch(x->t, n);
+		touch(x->t, b->node);
+		touch_namespace(x, a_parent);
+		touch_namespace(x, b_parent);
+		tree_detach(x->t, a);
+		move(x, b, a_parent, &p->entry2);
+		tree_attach(x->t, b_parent, to, n);
+		if (da) {
+			expiry_set(&x->t->expiry, to, kept.at, kept.ttl);
+		}
+		n->changed = x->tr->at;
+		n->revision = x->tr->revision;
+	}
+}
+
+void tree_apply(struct tree *t, const struct transition *tr, struct prepared *prepared,
+	struct moment now)
+{
+	struct context x = {.t = t, .tr = tr, .now = now};
+
+	for (size_t i = 0; i < tr->n_changes; i++) {
+		const struct change *c = &tr->changes[i];
+		struct prepared *p = &prepared[i];
+
+		switch (c->type) {
+		case CHANGE_PUT:
+			apply_put(&x, c, p);
+			break;
+		case CHANGE_APPEND:
+			apply_append(&x, c, p);
+			break;
+		case CHANGE_LINK:
+			apply_link(&x, c, p);
+			break;
+		case CHANGE_REMOVE:
+		case CHANGE_EXPIRE:
+			apply_remove(&x, c);
+			break;
+		case CHANGE_RENAME:
+			apply_rename(&x, c, p);
+			break;
+		case CHANGE_EXCHANGE:
+			apply_exchange(&x, c, p);
+			break;
+		}
+		unprepare(p);
+	}
+	if (tr->revision > t->revision) {
+		t->revision = tr->revision;
+	}
+}
+
+/* --- the end of a replay -------------------------------------------------- */
+
+/* Gives a stand-in the place that its hint tells of. */
+static int restore(struct tree *t, struct node *n)
+{
+	struct bytes rest = bytes_of_string(n->directory->hint);
+	struct node *parent = t->root;
+	_cleanup_buffer_ struct buffer name = {0};
+	struct entry *e;
+	int rc;
+
+	for (;;) {
+		const char *slash = rest.size ? memchr(rest.data, '/', rest.size) : NULL;
+		struct bytes component = bytes_of(rest.data,
+			slash ? (size_t)(slash - rest.data) : rest.size);
+
+		if (!slash) {
+			rest = component;
+			break;
+		}
+		e = tree_entry(t, parent, component);
+		if (!e || !node_is_directory(e->node) || is_above(n, e->node)) {
+			break; /* as near as can be */
+		}
+		parent = e->node;
+		rest = bytes_of(slash + 1, rest.size - component.size - 1);
+	}
+	rest = last_component(rest);
+	rc = buffer_append(&name, rest.data, rest.size);
+	if (rc == 0 && (!name_is_possible(rest) || tree_entry(t, parent, rest))) {
+		if (name.size > STORE_NAME_MAX - 32) {
+			name.size = STORE_NAME_MAX - 32;
+		}
+		rc = buffer_printf(&name, "~%llu", (unsigned long long)n->ino);
+	}
+	if (rc == 0) {
+		rc = tree_reserve(parent, 1);
+	}
+	e = rc == 0 ? entry_create(buffer_bytes(&name)) : NULL;
+	if (!e) {
+		return -ENOMEM;
+	}
+	tree_attach(t, parent, e, n);
+	free(n->directory->hint);
+	n->directory->hint = NULL;
+	t->unresolved++;
+	return 0;
+}
+
+int tree_replayed(struct tree *t, struct moment now)
+{
+	for (size_t i = 0; i < t->by_ino.n_buckets; i++) {
+		struct table_link *l = table_bucket(&t->by_ino, i);
+
+		while (l) {
+			struct node *n = container_of(l, struct node, by_ino);
+
+			l = l->next;
+			if (!node_is_directory(n) || !n->directory->hint) {
+				continue;
+			}
+			if (n->directory->n_live == 0) {
+				tree_collect(t, n);
+			} else if (restore(t, n)) {
+				return -ENOMEM;
+			}
+		}
+	}
+	expiry_shift(&t->expiry, now.wall - now.elapsed);
+	t->replaying = false;
+	return 0;
+}
+
+/* --- images for snapshots -------------------------------------------------- */
+
+void node_image_finish(struct node_image *image)
+{
+	buffer_finish(&image->paths);
+	free(image->links);
+	free(image->xattrs);
+	*image = (struct node_image){0};
+}
+
+static int64_t wall_deadline(const struct tree *t, const struct entry *e, struct moment now,
+	int64_t *ttl)
+{
+	const struct deadline *d = expiry_get(&t->expiry, e);
+
+	*ttl = d ? d->ttl : 0;
+	return d ? d->at - now.elapsed + now.wall : 0;
+}
+
+static int image_names(const struct tree *t, const struct node *n, struct moment now,
+	struct node_image *out)
+{
+	struct change *c = &out->change;
+	size_t n_names = 0, i = 0;
+	size_t *ends;
+	int rc = 0;
+
+	for (const struct entry *e = n->names; e; e = e->next_name) {
+		n_names++;
+	}
+	if (n_names == 0) {
+		return 0; /* the root */
+	}
+	ends = malloc(n_names * sizeof(*ends));
+	out->links = calloc(n_names, sizeof(*out->links));
+	if (!ends || !out->links) {
+		free(ends);
+		return -ENOMEM;
+	}
+	for (const struct entry *e = n->names; e && rc == 0; e = e->next_name) {
+		rc = tree_path(e->parent, entry_name(e), &out->paths);
+		out->links[i].place.parent = e->parent->ino;
+		out->links[i].expires = wall_deadline(t, e, now, &out->links[i].ttl);
+		ends[i++] = out->paths.size;
+	}
+	for (i = 0; i < n_names && rc == 0; i++) {
+		size_t start = i ? ends[i - 1] : 0;
+
+		out->links[i].place.path = bytes_of(out->paths.data + start, ends[i] - start);
+	}
+	free(ends);
+	c->place = out->links[0].place;
+	if (out->links[0].expires) {
+		c->fields |= HAS_EXPIRES;
+		c->expires = out->links[0].expires;
+		c->ttl = out->links[0].ttl;
+	}
+	c->links = out->links + 1;
+	c->n_links = n_names - 1;
+	return rc;
+}
+
+int tree_image(const struct tree *t, const struct node *n, struct moment now,
+	struct node_image *out)
+{
+	struct change *c = &out->change;
+	size_t count = 0;
+	int rc;
+
+	*out = (struct node_image){0};
+	c->type = CHANGE_PUT;
+	c->fields = HAS_MODE | HAS_OWNER | HAS_MTIME | HAS_ATIME | HAS_HISTORY;
+	c->ino = n->ino;
+	c->mode = n->mode;
+	c->uid = n->uid;
+	c->gid = n->gid;
+	c->mtime = n->mtime;
+	c->atime = n->atime;
+	c->version = n->version;
+	c->created = n->created;
+	c->changed = n->changed;
+	if (node_has_value(n)) {
+		c->fields |= HAS_VALUE;
+		c->value = value_bytes(n->value);
+	} else if (S_ISCHR(n->mode) || S_ISBLK(n->mode)) {
+		c->fields |= HAS_RDEV;
+		c->rdev = n->rdev;
+	}
+	if (n->extra && n->extra->action) {
+		c->action = bytes_of_string(n->extra->action);
+	}
+	for (const struct xattr *x = node_xattrs(n); x; x = x->next) {
+		count++;
+	}
+	if (count > 0) {
+		out->xattrs = calloc(count, sizeof(*out->xattrs));
+		if (!out->xattrs) {
+			return -ENOMEM;
+		}
+		for (const struct xattr *x = node_xattrs(n); x; x = x->next) {
+			out->xattrs[c->n_xattrs++] = (struct xattr_change){
+				.name = xattr_name(x), .value = xattr_value(x)};
+		}
+		c->xattrs = out->xattrs;
+	}
+	rc = image_names(t, n, now, out);
+	if (rc) {
+		node_image_finish(out);
+	}
+	return rc;
+}

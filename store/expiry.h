@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The cubbyfs authors */
+
+/* Deadlines of names, soonest first: a binary heap whose items know their
+ * place in it, so that a deadline is changed or taken away in O(log n).
+ *
+ * Names are borrowed: the tree takes an entry's deadline away before it frees
+ * the entry. Times are on the tree's scale (see tree.h). */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct entry;
+
+struct deadline {
+	int64_t at;
+	int64_t ttl; /* what touch(1) starts anew */
+	struct entry *entry;
+};
+
+struct expiry {
+	struct deadline *heap;
+	size_t size, capacity;
+};
+
+void expiry_finish(struct expiry *x);
+
+/* Room for n more, so that so many expiry_set cannot fail. 0 or -ENOMEM. */
+int expiry_reserve(struct expiry *x, size_t n);
+
+/* Sets or moves the deadline of an entry. */
+void expiry_set(struct expiry *x, struct entry *entry, int64_t at, int64_t ttl);
+
+/* Takes it away, if it has one. */
+void expiry_clear(struct expiry *x, struct entry *entry);
+
+/* Its deadline, or NULL. Borrowed until the next change. */
+const struct deadline *expiry_get(const struct expiry *x, const struct entry *entry);
+
+/* The soonest, or NULL. */
+const struct deadline *expiry_first(const struct expiry *x);
+
+/* Subtracts `offset` from every deadline. */
+void expiry_shift(struct expiry *x, int64_t offset);

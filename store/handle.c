@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The cubbyfs authors */
+
+#include "store/handle.h"
+
+#include "base/cleanup.h"
+#include "store/internal.h"
+
+#include <errno.h>
+
+int handle_table_init(struct handle_table *t)
+{
+	*t = (struct handle_table){.next_id = 1};
+	return table_init(&t->by_id);
+}
+
+void handle_table_finish(struct store *s)
+{
+	struct table *t = &s->handles.by_id;
+
+	for (size_t i = 0; i < t->n_buckets; i++) {
+		struct table_link *l;
+
+		while ((l = table_bucket(t, i))) {
+			handle_destroy(s, container_of(l, struct handle, by_id));
+		}
+	}
+	table_finish(t);
+}
+
+struct handle *handle_create(struct store *s, const struct store_caller *caller, struct node *n,
+	int flags)
+{
+	struct handle *h = calloc(1, sizeof(*h));
+
+	if (!h) {
+		return NULL;
+	}
+	h->id = s->handles.next_id++;
+	h->node = n;
+	h->flags = flags;
+	h->opener = *caller;
+	if (handle_writes(h) || (flags & O_TRUNC)) {
+		h->process = store_process(s, caller);
+		h->next = n->handles;
+		n->handles = h;
+	}
+	if (flags & O_TRUNC) {
+		h->has_stage = h->truncated = true;
+		h->written_at = s->now.wall;
+	}
+	tree_ref(n);
+	n->n_open++;
+	table_insert(&s->handles.by_id, &h->by_id, hash_number(h->id));
+	return h;
+}
+
+void handle_destroy(struct store *s, struct handle *h)
+{
+	struct handle **at = &h->node->handles;
+	struct node *n = h->node;
+
+	while (*at && *at != h) {
+		at = &(*at)->next;
+	}
+	if (*at) {
+		*at = h->next;
+	}
+	handle_drop(s, h);
+	value_unref(h->seen);
+	table_remove(&s->handles.by_id, &h->by_id);
+	free(h);
+	n->n_open--;
+	/* Nobody is left who could still make it. */
+	if (n->is_pending && !n->handles && n->pending->n_commits == 0) {
+		tree_unpend(&s->tree, n);
+	}
+	tree_unref(&s->tree, n, 1);
+}
+
+struct handle *handle_find(const struct store *s, uint64_t id)
+{
+	struct table_link *l = table_first(&s->handles.by_id, hash_number(id));
+
+	for (; l; l = table_next(l)) {
+		struct handle *h = container_of(l, struct handle, by_id);
+
+		if (h->id == id) {
+			return h;
+		}
+	}
+	return NULL;
+}
+
+struct handle *handle_of(struct store *s, const struct store_caller *caller, const struct node *n)
+{
+	pid_t process = n->handles ? store_process(s, caller) : 0;
+
+	for (struct handle *h = n->handles; h; h = h->next) {
+		if ((h->process == process || h->writer == process) &&
+			(h->has_stage || (n->is_pending && h->makes))) {
+			return h;
+		}
+	}
+	return NULL;
+}
+
+bool handle_is_maker(struct store *s, const struct store_caller *caller, const struct node *n)
+{
+	pid_t process = store_process(s, caller);
+
+	for (struct handle *h = n->handles; h; h = h->next) {
+		if (h->process == process || h->writer == process) {
+			return true;
+		}
+	}
+	return false;
+}
+
+void handle_drop(struct store *s, struct handle *h)
+{
+	s->handles.staged_bytes -= h->stage.size;
+	buffer_finish(&h->stage);
+	staged_finish(&h->staged);
+	h->has_stage = h->truncated = h->written = false;
+}
+
+void handle_hand_over(struct store *s, struct handle *h, struct op *op)
+{
+	op->staged = h->staged;
+	h->staged = (struct staged){0};
+	handle_drop(s, h);
+}
+
+/* Sets the size of the stage, which begins as a copy of the value. */
+int handle_resize(struct store *s, struct handle *h, uint64_t size)
+{
+	struct node *home = store_home(s, h->node);
+	struct bytes old;
+	int rc;
+
+	if (size > store_max_value(s, home)) {
+		handle_drop(s, h);
+		h->makes = false;
+		h->error = STORE_TOO_LARGE;
+		return STORE_TOO_LARGE;
+	}
+	if (!h->has_stage) {
+		old = value_bytes(h->node->value);
+		if (old.size > size) {
+			old.size = size;
+		}
+		rc = buffer_append(&h->stage, old.data, old.size);
+		if (rc) {
+			return rc;
+		}
+		s->handles.staged_bytes += h->stage.size;
+		h->has_stage = true;
+	}
+	s->handles.staged_bytes -= h->stage.size;
+	rc = buffer_resize(&h->stage, size);
+	s->handles.staged_bytes += h->stage.size;
+	if (rc == 0) {
+		h->written = true;
+		h->written_at = s->now.wall;
+		h->staged.has_mtime = false;
+	}
+	return rc;
+}
+
+static int plan_commit(struct op *op)
+{
+	return plan_value(op, value_ref(op->value), false);
+}
+
+static void commit_ended(struct op *op, int rc)
+{
+	struct handle *h = handle_find(op->s, op->handle);
+	struct node *n = op->node;
+
+	/* The errno is told; a close that failed must not succeed later. */
+	if (rc && h) {
+		h->makes = false;
+	}
+	if (!n->is_pending) {
+		return;
+	}
+	n->pending->n_commits--;
+	/* Its name was taken by another meanwhile, which has the value now; or
+	 * the last who could make it has failed to. */
+	if (rc == 0 || (!n->handles && n->pending->n_commits == 0)) {
+		tree_unpend(&op->s->tree, n);
+	}
+}
+
+void handle_commit(struct store *s, const struct store_caller *caller, struct handle *h,
+	bool durable, const uint64_t *revision, struct store_reply reply)
+{
+	struct op *op;
+
+	if (!h->has_stage && !(h->makes && h->node->is_pending)) {
+		if (durable) {
+			store_fsync(s, caller, 0, reply);
+		} else {
+			reply_with(reply, 0, &(struct store_result){.ino = h->node->ino});
+		}
+		return;
+	}
+	op = op_create(s, caller, plan_commit, h->node, NULL, NULL, reply);
+	if (!op) {
+		return;
+	}
+	op->ended = commit_ended;
+	if (h->node->is_pending) {
+		h->node->pending->n_commits++;
+	}
+	op->handle = h->id;
+	op->durable |= durable;
+	op->when = h->written_at;
+	if (revision) {
+		op->conditional = true;
+		op->revision = *revision;
+	}
+	if (h->stage.size > 0) {
+		s->handles.staged_bytes -= h->stage.size;
+		op->value = value_take(&h->stage);
+		if (!op->value) {
+			s->handles.staged_bytes += h->stage.size;
+			op_refuse(op, -ENOMEM);
+			return;
+		}
+	}
+	handle_hand_over(s, h, op);
+	value_unref(h->seen);
+	h->seen = value_ref(op->value);
+	h->has_seen = true;
+	op_submit(op);
+}

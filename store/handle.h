@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The cubbyfs authors */
+
+/* Open keys and what is staged through them. The table owns the handles; a
+ * handle holds a reference to its node. */
+#pragma once
+
+#include "base/table.h"
+#include "store/op.h"
+
+#include <fcntl.h>
+
+struct handle {
+	struct table_link by_id;
+	uint64_t id;
+	struct node *node;
+	struct handle *next; /* of the same node, if it may write */
+	int flags;	     /* as opened */
+	struct store_caller opener;
+	pid_t process;	     /* that opened it; its close commits */
+	pid_t writer;	     /* that wrote last */
+
+	struct value *seen; /* what reads are served from; NULL is empty */
+	bool has_seen;
+
+	/* What is to become the value. */
+	bool has_stage;
+	struct buffer stage;
+	bool truncated; /* by O_TRUNC: commits at release, not at flush */
+	bool written;	/* by write(2) or ftruncate(2): commits at flush */
+	int64_t written_at; /* wall */
+	struct staged staged;
+	bool makes;   /* its end makes the key, if that is still to be made */
+	int error;    /* what the next flush must tell */
+};
+
+struct handle_table {
+	struct table by_id;
+	uint64_t next_id;
+	uint64_t staged_bytes;
+};
+
+int handle_table_init(struct handle_table *t);
+void handle_table_finish(struct store *s);
+
+/* Opens; NULL without memory. */
+struct handle *handle_create(struct store *s, const struct store_caller *caller, struct node *n,
+	int flags);
+void handle_destroy(struct store *s, struct handle *h);
+struct handle *handle_find(const struct store *s, uint64_t id);
+
+static inline bool handle_writes(const struct handle *h)
+{
+	return (h->flags & O_ACCMODE) != O_RDONLY;
+}
+
+/* The handle through which a process has something staged on a node, or is
+ * making it; NULL if there is none. */
+struct handle *handle_of(struct store *s, const struct store_caller *caller, const struct node *n);
+
+/* Whether the caller's process is making n, a pending node. */
+bool handle_is_maker(struct store *s, const struct store_caller *caller, const struct node *n);
+
+/* Stages a size, as ftruncate(2). 0, STORE_TOO_LARGE or -ENOMEM. */
+int handle_resize(struct store *s, struct handle *h, uint64_t size);
+
+/* Commits what is staged; with a condition, only at that revision. Answers
+ * also if nothing is. */
+void handle_commit(struct store *s, const struct store_caller *caller, struct handle *h,
+	bool durable, const uint64_t *revision, struct store_reply reply);
+
+/* Throws away what is staged. */
+void handle_drop(struct store *s, struct handle *h);
+
+/* Gives the attributes that are staged to an op, and drops the bytes. */
+void handle_hand_over(struct store *s, struct handle *h, struct op *op);
+
+/* Plans the value of op->node: a PUT of `value` (taken over, NULL is empty) as
+ * a plain write or, with keep_ttl, as an operation on the value. */
+int plan_value(struct op *op, struct value *value, bool keep_ttl);
+
+/* Plans a change of op->node that leaves its value alone: of what the caller
+ * adds to changes[0], and of what op->staged says. `restart`: TTLs start anew,
+ * as by touch(1). */
+int plan_attributes(struct op *op, bool restart);

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The cubbyfs authors */
+
+/* What the files of the store share; nobody else includes it. */
+#pragma once
+
+#include "store/handle.h"
+#include "store/op.h"
+#include "store/store.h"
+#include "store/tree.h"
+
+/* The state of a compaction under way, see compaction.c. */
+struct compaction {
+	bool active;
+	bool ending;	    /* all is handed over; waiting for the backend */
+	bool failed;	    /* a put failed; to be abandoned */
+	size_t bucket;	    /* of the table of nodes: the walk so far */
+	int64_t not_before; /* elapsed: after a failure, and between two looks */
+	double ratio;	    /* bytes in the log for one of tree.live_bytes; 0: unknown */
+	struct store_reply *waiting;
+	size_t n_waiting;
+};
+
+struct store {
+	struct store_config config;
+	char *location;
+	const struct backend_ops *ops;
+	struct backend *backend;
+	struct tree tree;
+	struct moment now; /* of the call that is being served */
+
+	struct handle_table handles;
+
+	struct op *queue, **queue_tail; /* operations waiting; the first may be in flight */
+	struct op *running;		/* its append is under way */
+	bool pumping;
+	int failed; /* errno that made it read-only, or 0 */
+
+	int64_t dirty_since; /* elapsed, of the oldest change not synced; 0: none */
+	bool syncing;
+	int64_t expire_not_before; /* elapsed: after an expiry could not be written */
+	uint64_t expired;	   /* since open */
+	struct compaction compaction;
+	int64_t opened; /* elapsed */
+};
+
+/* Takes the time for the call that begins. */
+void store_now(struct store *s);
+
+/* The process of a caller. */
+pid_t store_process(struct store *s, const struct store_caller *caller);
+
+/* The attributes of a node, for everybody. */
+void store_fill_stat(struct store *s, const struct node *n, struct stat *st);
+
+/* Whether node n may still be used: it is the root, has a name that is alive,
+ * is being made, or was removed (not expired) and is held open. */
+bool store_usable(struct store *s, const struct node *n);
+
+/* Limits that the policy of a namespace, or the store, sets. */
+uint64_t store_max_value(const struct store *s, const struct node *parent);
+/* The namespace whose policy rules a node's value: that of its first name, or
+ * where it is being made. NULL: none any more. */
+struct node *store_home(struct store *s, const struct node *n);
+/* 0 or STORE_TOO_MANY: may one more key be made here? */
+int store_may_add(struct store *s, const struct node *parent);
+/* The deadline that a plain write gives in a namespace: ns from now, or -1. */
+int64_t store_default_ttl(const struct node *parent);
+
+/* A name that a client gave: 0, STORE_NAME_TOO_LONG or STORE_INVALID. */
+int store_check_name(const char *name);
+
+/* Finds a namespace by number. 0, STORE_NOT_FOUND or STORE_NOT_DIRECTORY. */
+int store_namespace(struct store *s, uint64_t ino, struct node **out);
+
+/* Expires up to `limit` keys that are due. Returns whether more are. */
+bool store_expire(struct store *s, unsigned limit);
+
+/* compaction.c */
+int64_t compaction_step(struct store *s); /* as store_tick returns */
+void compaction_stop(struct store *s);
+double compaction_live_bytes(const struct store *s);

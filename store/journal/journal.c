@@ -1,0 +1,647 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The cubbyfs authors */
+
+/* The journal: a directory of files of JSON lines. This is where it is opened
+ * and where lines are added to it.
+ *
+ * An append is one pwrite(2) of one line at the known end of the last file,
+ * and is complete when that returns: the line is in the page cache then, which
+ * this process's death does not touch. If it does not go in whole, the file is
+ * cut back to where it was. Where the medium is full that leaves the log as it
+ * was and the next append may succeed; where even the cut fails, or the write
+ * failed for another reason, nobody knows what the file holds, and the log is
+ * closed to appends for good.
+ *
+ * When the last file has grown to segment_size, the next line begins a new
+ * one. Nothing is ever written to a file but the last, so a reader, a sync or
+ * a compaction that holds older ones has nothing to fear. */
+#include "store/journal/journal.h"
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "store/record.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <time.h>
+
+/* ---- opening ---- */
+
+static void explain(char **error, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void explain(char **error, const char *format, ...)
+{
+	va_list args;
+
+	if (!error || *error) {
+		return;
+	}
+	va_start(args, format);
+	if (vasprintf(error, format, args) < 0) {
+		*error = NULL;
+	}
+	va_end(args);
+}
+
+struct contents {
+	bool format;
+	size_t segments;
+	size_t foreign;
+};
+
+static int look_at(void *arg, const char *name)
+{
+	struct contents *c = arg;
+	enum segment_kind kind;
+	uint64_t base;
+
+	if (strcmp(name, JOURNAL_FORMAT) == 0) {
+		c->format = true;
+	} else if (segment_parse(name, &kind, &base)) {
+		c->segments++;
+	} else if (strcmp(name, JOURNAL_LOCK) != 0 && strcmp(name, JOURNAL_FORMAT_NEW) != 0 &&
+		   strcmp(name, JOURNAL_DAMAGED) != 0 && strcmp(name, "lost+found") != 0) {
+		c->foreign++;
+	}
+	return 0;
+}
+
+static void sync_parent(struct journal *j)
+{
+	char *slash = strrchr(j->directory, '/');
+	_cleanup_free_ char *parent = NULL;
+
+	parent = slash == j->directory ?
+			 strdup("/") :
+			 strndup(j->directory, (size_t)(slash - j->directory));
+	if (parent) {
+		/* Not every parent lets itself be opened; then the name's safety
+		 * is its owner's matter. */
+		(void)j->disk->ops->sync_directory(j->disk, parent);
+	}
+}
+
+/* Makes the directory if need be, and looks whether it is one to work in. */
+static int enter_directory(struct journal *j, struct contents *c, char **error)
+{
+	int made = 0, r;
+
+	if (!j->config.read_only) {
+		made = j->disk->ops->mkdir(j->disk, j->directory, 0700);
+	}
+	r = j->disk->ops->list(j->disk, j->directory, look_at, c);
+	if (r < 0) {
+		if (made < 0) {
+			r = made;
+		}
+		if (r == -ENOTDIR) {
+			explain(error, "%s is not a directory: give a directory for the store",
+				j->directory);
+		} else if (r == -ENOENT) {
+			explain(error, "%s does not exist%s", j->directory,
+				j->config.read_only ? "" :
+						      ", and neither does the directory it is to be in");
+		} else {
+			explain(error, "cannot open the store %s: %s", j->directory, strerror(-r));
+		}
+		return r;
+	}
+	if (!c->format && c->segments == 0 && (c->foreign > 0 || j->config.read_only)) {
+		explain(error, "%s is not a cubbyfs store%s", j->directory,
+			c->foreign > 0 ? " and not empty: give an empty directory, or a new one" :
+					 "");
+		return c->foreign > 0 ? -ENOTEMPTY : -ENOENT;
+	}
+	if (!c->format && c->segments == 0) {
+		sync_parent(j);
+	}
+	return 0;
+}
+
+/* Whatever the lock's holder left in the file: a number, or nothing. */
+static long read_holder(struct journal *j, int fd)
+{
+	char text[32] = {0};
+
+	if (j->disk->ops->read(j->disk, fd, text, sizeof(text) - 1, 0) <= 0) {
+		return 0;
+	}
+	return strtol(text, NULL, 10);
+}
+
+static int take_lock(struct journal *j, char **error)
+{
+	const struct timespec pause = {.tv_nsec = 20 * NSEC_PER_MSEC};
+	_cleanup_free_ char *path = journal_path(j->directory, JOURNAL_LOCK);
+	char text[32];
+	int64_t waited = 0;
+	long holder;
+	int n, r;
+
+	if (!path) {
+		return -ENOMEM;
+	}
+	j->lock_fd = j->disk->ops->open(j->disk, path, O_RDWR | O_CREAT, 0600);
+	if (j->lock_fd < 0) {
+		r = j->lock_fd;
+		explain(error, "cannot open %s: %s", path, strerror(-r));
+		return r;
+	}
+	while ((r = j->disk->ops->lock(j->disk, j->lock_fd)) == -EWOULDBLOCK &&
+		waited < j->config.lock_wait) {
+		nanosleep(&pause, NULL);
+		waited += pause.tv_nsec;
+	}
+	if (r == -EWOULDBLOCK) {
+		holder = read_holder(j, j->lock_fd);
+		if (holder > 0) {
+			explain(error,
+				"store %s is held by process %ld: unmount it there, or use another store",
+				j->directory, holder);
+		} else {
+			explain(error, "store %s is held by another process", j->directory);
+		}
+		return -EBUSY;
+	}
+	if (r < 0) {
+		explain(error, "cannot lock %s: %s", path, strerror(-r));
+		return r;
+	}
+	/* Only for the message above: a full disk is no reason to stop. */
+	n = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
+	(void)j->disk->ops->truncate(j->disk, j->lock_fd, 0);
+	(void)disk_write_all(j->disk, j->lock_fd, text, (size_t)n, 0);
+	return 0;
+}
+
+static int write_format(struct journal *j)
+{
+	_cleanup_free_ char *path = journal_path(j->directory, JOURNAL_FORMAT);
+	_cleanup_free_ char *fresh = journal_path(j->directory, JOURNAL_FORMAT_NEW);
+	_cleanup_buffer_ struct buffer line = {0};
+	const struct disk_ops *ops = j->disk->ops;
+	int fd, r;
+
+	if (!path || !fresh) {
+		return -ENOMEM;
+	}
+	r = header_encode(&(struct header){.kind = "store", .version = JOURNAL_VERSION}, &line);
+	if (r < 0) {
+		return r;
+	}
+	fd = ops->open(j->disk, fresh, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	if (fd < 0) {
+		return fd;
+	}
+	r = disk_write_all(j->disk, fd, line.data, line.size, 0);
+	if (r == 0) {
+		r = ops->sync(j->disk, fd);
+	}
+	ops->close(j->disk, fd);
+	if (r == 0) {
+		r = ops->rename(j->disk, fresh, path);
+	}
+	if (r == 0) {
+		r = ops->sync_directory(j->disk, j->directory);
+	}
+	return r;
+}
+
+static int check_format(struct journal *j, const struct contents *c, char **error)
+{
+	uint64_t version = 0;
+	int r;
+
+	if (c->format) {
+		r = format_read(j->disk, j->directory, &version);
+		if (r < 0 && r != -ENOENT) {
+			explain(error, "cannot read %s/%s: %s", j->directory, JOURNAL_FORMAT,
+				strerror(-r));
+			return r;
+		}
+	}
+	if (version == JOURNAL_VERSION) {
+		return 0;
+	}
+	if (version != 0) {
+		explain(error,
+			"store %s has format version %llu, this program knows version %d: use a newer cubbyfs",
+			j->directory, (unsigned long long)version, JOURNAL_VERSION);
+		return -EPROTONOSUPPORT;
+	}
+	if (c->segments > 0) {
+		log_warning("%s/%s is %s; the files beside it are a journal and are used as one",
+			j->directory, JOURNAL_FORMAT, c->format ? "damaged" : "missing");
+		j->usage.damaged_lines++;
+	} else if (c->format) {
+		/* Damaged, or a file of somebody else's. */
+		explain(error, "%s/%s is not a store's: give an empty directory, or a new one",
+			j->directory, JOURNAL_FORMAT);
+		return -ENOTEMPTY;
+	}
+	if (j->config.read_only) {
+		return 0;
+	}
+	r = write_format(j);
+	if (r < 0 && c->segments > 0) {
+		log_warning("cannot write %s/%s: %s", j->directory, JOURNAL_FORMAT, strerror(-r));
+		return 0;
+	}
+	if (r < 0) {
+		explain(error, "cannot make a store in %s: %s", j->directory, strerror(-r));
+	}
+	return r;
+}
+
+/* The daemon changes to "/" later; and paths do not end in a slash here. */
+static char *absolute(const char *location)
+{
+	_cleanup_free_ char *cwd = NULL;
+	char *path = NULL;
+	size_t size;
+
+	if (location[0] == '/') {
+		path = strdup(location);
+	} else {
+		cwd = getcwd(NULL, 0);
+		if (!cwd || asprintf(&path, "%s/%s", cwd, location) < 0) {
+			return NULL;
+		}
+	}
+	if (path) {
+		for (size = strlen(path); size > 1 && path[size - 1] == '/'; size--) {
+			path[size - 1] = 0;
+		}
+	}
+	return path;
+}
+
+static void destroy(struct journal *j)
+{
+	segment_file_unref(j->active);
+	segment_list_finish(&j->segments);
+	buffer_finish(&j->line);
+	if (j->lock_fd >= 0) {
+		j->disk->ops->close(j->disk, j->lock_fd);
+	}
+	if (j->event_fd >= 0) {
+		close(j->event_fd);
+	}
+	free(j->directory);
+	free(j);
+}
+
+static int journal_open(struct backend **out, const char *location,
+	const struct backend_config *config, char **error)
+{
+	struct contents contents = {0};
+	struct journal *j;
+	int r = -ENOMEM;
+
+	j = calloc(1, sizeof(*j));
+	if (!j) {
+		return -ENOMEM;
+	}
+	j->base.ops = &backend_journal;
+	j->config = *config;
+	j->disk = config->disk ? config->disk : &disk_posix;
+	j->clock = config->clock ? config->clock : &clock_system;
+	if (j->config.segment_size == 0) {
+		j->config.segment_size = JOURNAL_SEGMENT_SIZE;
+	}
+	j->lock_fd = -1;
+	j->event_fd = -1;
+	j->directory = absolute(location);
+	if (!j->directory) {
+		goto fail;
+	}
+	r = enter_directory(j, &contents, error);
+	if (r < 0) {
+		goto fail;
+	}
+	if (!config->read_only) {
+		r = take_lock(j, error);
+		if (r < 0) {
+			goto fail;
+		}
+		/* The last holder may have made the store meanwhile. */
+		contents = (struct contents){0};
+		r = j->disk->ops->list(j->disk, j->directory, look_at, &contents);
+		if (r < 0) {
+			goto fail;
+		}
+	}
+	r = check_format(j, &contents, error);
+	if (r < 0) {
+		goto fail;
+	}
+	if (!config->read_only) {
+		j->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		if (j->event_fd < 0) {
+			r = -errno;
+			goto fail;
+		}
+		r = syncer_init(&j->syncer, j->disk, j->directory, j->event_fd);
+		if (r < 0) {
+			goto fail;
+		}
+	}
+	*out = &j->base;
+	return 0;
+
+fail:
+	explain(error, "cannot open the store %s: %s", location, strerror(-r));
+	destroy(j);
+	return r;
+}
+
+/* ---- appending ---- */
+
+void journal_fail(struct journal *j, int error, const char *what)
+{
+	if (j->failed == 0) {
+		j->failed = error;
+		log_error("%s: %s failed: %s; the store takes no more changes until it is opened anew",
+			j->directory, what, strerror(-error));
+	}
+}
+
+static bool is_full(int error)
+{
+	return error == -ENOSPC || error == -EDQUOT || error == -EFBIG;
+}
+
+int journal_write_header(struct journal *j, int fd, uint64_t base, uint64_t *size)
+{
+	_cleanup_buffer_ struct buffer line = {0};
+	struct header header = {
+		.kind = "log",
+		.version = JOURNAL_VERSION,
+		.base = base,
+		.next_ino = j->next_ino,
+		.at = clock_wall(j->clock),
+	};
+	int r = header_encode(&header, &line);
+
+	if (r == 0) {
+		r = disk_write_all(j->disk, fd, line.data, line.size, 0);
+	}
+	*size = line.size;
+	return r;
+}
+
+int journal_begin_segment(struct journal *j)
+{
+	struct segment s = {.kind = SEGMENT_LOG, .base = j->last_revision + 1};
+	_cleanup_free_ char *path = NULL;
+	char name[SEGMENT_NAME_SIZE];
+	struct segment_file *file;
+	int fd, r;
+
+	segment_name(name, SEGMENT_LOG, s.base);
+	path = journal_path(j->directory, name);
+	r = path ? syncer_reserve(&j->syncer) : -ENOMEM;
+	if (r == 0) {
+		r = segment_list_add(&j->segments, &s);
+	}
+	if (r < 0) {
+		return r;
+	}
+	/* A file of that name can only be one that could not be begun before:
+	 * no file of ours holds this revision. */
+	fd = j->disk->ops->open(j->disk, path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	if (fd < 0) {
+		j->segments.count--;
+		return fd;
+	}
+	r = journal_write_header(j, fd, s.base, &s.size);
+	if (r < 0) {
+		j->disk->ops->close(j->disk, fd);
+	} else {
+		r = segment_file_create(&file, j->disk, fd);
+	}
+	if (r < 0) {
+		(void)j->disk->ops->unlink(j->disk, path);
+		j->segments.count--;
+		return r;
+	}
+	journal_logs_seal(j);
+	if (j->active) {
+		j->segments.items[j->segments.count - 2].size = j->end;
+		j->segments.items[j->segments.count - 2].end = j->end;
+		segment_file_unref(j->active);
+	}
+	s.start = s.size;
+	s.end = s.size;
+	j->segments.items[j->segments.count - 1] = s;
+	j->active = file;
+	j->end = s.size;
+	syncer_note(&j->syncer, file);
+	syncer_note_directory(&j->syncer);
+	/* Early, so that the old file's end is not missing for long while the
+	 * new file's beginning may be there. */
+	syncer_kick(&j->syncer);
+	journal_logs_attach(j);
+	return 0;
+}
+
+/* A log for a line of `size` bytes to go to. */
+static int make_place(struct journal *j, size_t size)
+{
+	struct segment *s;
+	int r;
+
+	if (j->active) {
+		s = &j->segments.items[j->segments.count - 1];
+		if (j->end <= s->start || j->end + size <= j->config.segment_size ||
+			s->base == j->last_revision + 1) {
+			return 0;
+		}
+	}
+	r = journal_begin_segment(j);
+	if (r == -EIO || !j->active) {
+		return r;
+	}
+	return 0; /* without a new one the old one goes on */
+}
+
+static int append_line(struct journal *j)
+{
+	int r, cut;
+
+	r = make_place(j, j->line.size);
+	if (r == 0) {
+		r = syncer_reserve(&j->syncer);
+	}
+	if (r == -EIO) {
+		journal_fail(j, r, "beginning a new file");
+		return -EIO;
+	}
+	if (r < 0) {
+		return is_full(r) ? -ENOSPC : r;
+	}
+	r = disk_write_all(j->disk, j->active->fd, j->line.data, j->line.size, (off_t)j->end);
+	if (r < 0) {
+		cut = j->disk->ops->truncate(j->disk, j->active->fd, (off_t)j->end);
+		if (is_full(r) && cut == 0) {
+			return -ENOSPC;
+		}
+		journal_fail(j, is_full(r) ? cut : r, "writing");
+		return -EIO;
+	}
+	syncer_note(&j->syncer, j->active);
+	j->end += j->line.size;
+	return 0;
+}
+
+static void journal_append(struct backend *b, const struct transition *t, backend_done *done,
+	void *arg)
+{
+	struct journal *j = journal_of(b);
+	int r;
+
+	if (j->failed || j->config.read_only || !j->replayed) {
+		done(arg, -EROFS);
+		return;
+	}
+	if (t->revision <= j->last_revision) {
+		log_error("%s: revision %llu is not after %llu", j->directory,
+			(unsigned long long)t->revision, (unsigned long long)j->last_revision);
+		done(arg, -EINVAL);
+		return;
+	}
+	j->line.size = 0;
+	r = record_encode(t, &j->line);
+	if (r == 0) {
+		r = append_line(j);
+	}
+	if (j->line.capacity > (1 << 22)) {
+		buffer_finish(&j->line); /* one huge value is no reason to keep that much */
+	}
+	if (r == 0) {
+		j->last_revision = t->revision;
+		j->usage.appends++;
+		if (t->at > j->last_at) {
+			j->last_at = t->at;
+		}
+		for (size_t i = 0; i < t->n_changes; i++) {
+			if (t->changes[i].ino >= j->next_ino) {
+				j->next_ino = t->changes[i].ino + 1;
+			}
+		}
+	}
+	done(arg, r);
+}
+
+/* ---- the rest ---- */
+
+static void journal_sync(struct backend *b, backend_done *done, void *arg)
+{
+	struct journal *j = journal_of(b);
+
+	if (j->failed) {
+		done(arg, -EIO);
+	} else if (j->config.read_only) {
+		done(arg, 0);
+	} else {
+		syncer_request(&j->syncer, done, arg);
+	}
+}
+
+static int journal_poll_fd(struct backend *b)
+{
+	return journal_of(b)->event_fd;
+}
+
+void journal_notify(int event_fd)
+{
+	const uint64_t one = 1;
+
+	if (write(event_fd, &one, sizeof(one)) < 0) {
+		/* The counter is full: the loop knows. */
+	}
+}
+
+static void take_completions(struct journal *j)
+{
+	int r = syncer_error(&j->syncer);
+
+	if (r < 0) {
+		journal_fail(j, r, "syncing to the disk");
+	}
+	syncer_collect(&j->syncer);
+	compaction_collect(j);
+}
+
+static void journal_dispatch(struct backend *b)
+{
+	struct journal *j = journal_of(b);
+	uint64_t count;
+
+	if (j->event_fd < 0) {
+		return;
+	}
+	if (read(j->event_fd, &count, sizeof(count)) < 0) {
+		/* Nothing new, which the rest finds out by itself. */
+	}
+	take_completions(j);
+}
+
+static void journal_usage(struct backend *b, struct backend_usage *out)
+{
+	struct journal *j = journal_of(b);
+
+	*out = j->usage;
+	out->failed = j->failed;
+	out->syncs = j->config.read_only ? 0 : syncer_rounds(&j->syncer);
+	out->bytes = 0;
+	out->segments = j->segments.count;
+	for (size_t i = 0; i < j->segments.count; i++) {
+		bool active = j->active && i == j->segments.count - 1;
+
+		out->bytes += active ? j->end : j->segments.items[i].size;
+	}
+	if (j->disk->ops->space(j->disk, j->directory, &out->space) < 0) {
+		out->space = (struct statvfs){0};
+	}
+}
+
+static int journal_close(struct backend *b)
+{
+	struct journal *j = journal_of(b);
+	int r = 0;
+
+	if (!j->config.read_only) {
+		compaction_close(j);
+		r = syncer_stop(&j->syncer);
+		take_completions(j);
+		syncer_finish(&j->syncer);
+		(void)j->disk->ops->truncate(j->disk, j->lock_fd, 0);
+	}
+	destroy(j);
+	return r;
+}
+
+const struct backend_ops backend_journal = {
+	.name = "journal",
+	.open = journal_open,
+	.replay = journal_replay,
+	.append = journal_append,
+	.sync = journal_sync,
+	.poll_fd = journal_poll_fd,
+	.dispatch = journal_dispatch,
+	.snapshot_begin = journal_snapshot_begin,
+	.snapshot_put = journal_snapshot_put,
+	.snapshot_end = journal_snapshot_end,
+	.snapshot_abort = journal_snapshot_abort,
+	.usage = journal_usage,
+	.log_open = journal_log_open,
+	.log_size = journal_log_size,
+	.log_read = journal_log_read,
+	.log_close = journal_log_close,
+	.close = journal_close,
+};

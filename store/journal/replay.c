@@ -1,0 +1,599 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The cubbyfs authors */
+
+/* Reading it all back.
+ *
+ * The newest snapshot, then every log that has something newer, line by line.
+ * A line is believed if its checksum is right and its revision is past the last
+ * one. All else is damage: the bytes are kept aside in damaged/, counted,
+ * logged, and left behind. Revisions that are missing between two lines, or
+ * between the last line of a log and the name of the next one, are counted as
+ * well; that is how a file that is missing as a whole shows.
+ *
+ * Lost revisions are not given out again. Damaged lines at the end of the log
+ * each had one, so the count goes on after as many.
+ *
+ * At last the end of the last log is made ready for the next line: what is
+ * torn is cut off, a missing newline is added. Where that cannot be done, the
+ * file is left as it is, and the next line begins a new one. */
+#include "store/journal/journal.h"
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "store/journal/scan.h"
+#include "store/record.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <json-c/json.h>
+#include <stdlib.h>
+
+/* Lines that the log tells of one by one. */
+#define LOGGED_MAX 10
+/* Names to try for one piece of damage. */
+#define ASIDE_MAX 100
+
+struct replay {
+	struct journal *j;
+	backend_replay_fn *fn;
+	void *arg;
+	struct record_decoder *decoder;
+	bool stopped; /* fn said so */
+
+	/* Of the file under way. */
+	struct segment *segment;
+	char name[SEGMENT_NAME_SIZE];
+	int fd;
+	uint64_t count;	      /* transitions taken */
+	uint64_t last_offset; /* where the last one was */
+	uint64_t promised;    /* by the footer; UINT64_MAX: none */
+	uint64_t trailing;    /* damaged lines after the last transition */
+	bool damaged;
+
+	uint64_t snapshot; /* its revision */
+	uint64_t bytes_before, bytes_total;
+	unsigned logged;
+	uint64_t unlogged;
+};
+
+static void note_ino(struct replay *p, uint64_t ino)
+{
+	/* Up to the largest number: a damaged one that passed would end all. */
+	if (ino >= p->j->next_ino && ino < UINT64_MAX) {
+		p->j->next_ino = ino + 1;
+	}
+}
+
+static void note_transition(struct replay *p, const struct transition *t)
+{
+	for (size_t i = 0; i < t->n_changes; i++) {
+		note_ino(p, t->changes[i].ino);
+	}
+	if (t->at > p->j->last_at) {
+		p->j->last_at = t->at;
+	}
+}
+
+static int take_header(struct replay *p, const struct header *h, uint64_t offset, size_t size)
+{
+	bool snapshot = p->segment->kind == SEGMENT_SNAPSHOT;
+
+	if (strcmp(h->kind, "end") == 0 && snapshot) {
+		p->promised = h->count;
+		p->segment->end = offset;
+		return 0;
+	}
+	if (strcmp(h->kind, snapshot ? "snapshot" : "log") != 0) {
+		return SCAN_BAD;
+	}
+	if (h->version != JOURNAL_VERSION) {
+		log_error("%s/%s has format version %" PRIu64 ", this program knows version %d",
+			p->j->directory, p->name, h->version, JOURNAL_VERSION);
+		return -EPROTONOSUPPORT;
+	}
+	if (offset == 0) {
+		p->segment->start = size + 1;
+	}
+	if (h->next_ino > p->j->next_ino) {
+		p->j->next_ino = h->next_ino;
+	}
+	if (h->at > p->j->last_at) {
+		p->j->last_at = h->at;
+	}
+	return 0;
+}
+
+static int deliver(struct replay *p, const struct transition *t, uint64_t offset)
+{
+	int r;
+
+	p->count++;
+	p->last_offset = offset;
+	p->trailing = 0;
+	note_transition(p, t);
+	r = p->fn(p->arg, t);
+	if (r < 0) {
+		p->stopped = true;
+		return r;
+	}
+	return 0;
+}
+
+static int take_line(void *arg, struct bytes line, uint64_t offset, uint64_t number)
+{
+	struct replay *p = arg;
+	const struct transition *t;
+	struct json_object *object;
+	struct header header;
+	int r;
+
+	(void)number;
+	r = record_decode(p->decoder, line, &t);
+	if (r == RECORD_UNKNOWN) {
+		r = record_decode_object(p->decoder, line, &object);
+		if (r != RECORD_OK) {
+			return r < 0 ? r : SCAN_BAD;
+		}
+		return header_decode(object, &header) ?
+			       take_header(p, &header, offset, line.size) :
+			       SCAN_BAD;
+	}
+	if (r != RECORD_OK) {
+		return r < 0 ? r : SCAN_BAD;
+	}
+	if (p->segment->kind == SEGMENT_SNAPSHOT) {
+		return deliver(p, t, offset);
+	}
+	if (t->revision <= p->snapshot) {
+		p->trailing = 0;
+		p->last_offset = offset;
+		return 0; /* the snapshot has it */
+	}
+	if (t->revision <= p->j->last_revision) {
+		return SCAN_BAD; /* a line that stands twice, or nowhere */
+	}
+	p->j->usage.missing_revisions += t->revision - p->j->last_revision - 1;
+	p->j->last_revision = t->revision;
+	return deliver(p, t, offset);
+}
+
+/* ---- damage ---- */
+
+/* Whether the file holds just these bytes of the other. */
+static bool same_bytes(struct replay *p, int fd, const struct scan_damage *d)
+{
+	const struct disk_ops *ops = p->j->disk->ops;
+	char a[4096], b[4096];
+
+	if (ops->size(p->j->disk, fd) != (off_t)d->size) {
+		return false;
+	}
+	for (uint64_t at = 0; at < d->size;) {
+		size_t wanted = d->size - at < sizeof(a) ? (size_t)(d->size - at) : sizeof(a);
+		ssize_t n = ops->read(p->j->disk, p->fd, a, wanted, (off_t)(d->offset + at));
+
+		if (n <= 0 || ops->read(p->j->disk, fd, b, (size_t)n, (off_t)at) != n ||
+			memcmp(a, b, (size_t)n) != 0) {
+			return false;
+		}
+		at += (uint64_t)n;
+	}
+	return true;
+}
+
+static int copy_bytes(struct replay *p, int fd, const struct scan_damage *d)
+{
+	struct disk *disk = p->j->disk;
+	char data[4096];
+	int r = 0;
+
+	for (uint64_t at = 0; at < d->size && r == 0;) {
+		size_t wanted = d->size - at < sizeof(data) ? (size_t)(d->size - at) : sizeof(data);
+		ssize_t n = disk->ops->read(disk, p->fd, data, wanted, (off_t)(d->offset + at));
+
+		if (n == -EIO) {
+			memset(data, 0xff, wanted); /* as scan.c saw it */
+			n = (ssize_t)wanted;
+		}
+		if (n <= 0) {
+			return n < 0 ? (int)n : -EIO;
+		}
+		r = disk_write_all(disk, fd, data, (size_t)n, (off_t)at);
+		at += (uint64_t)n;
+	}
+	/* The original of a torn end is about to go. */
+	return r == 0 && d->torn ? disk->ops->sync(disk, fd) : r;
+}
+
+/* Copies the damage to a file of its own, unless an earlier mount has. */
+static int keep_aside(struct replay *p, const struct scan_damage *d)
+{
+	struct disk *disk = p->j->disk;
+	_cleanup_free_ char *directory = journal_path(p->j->directory, JOURNAL_DAMAGED);
+	int fd, r;
+
+	r = directory ? disk->ops->mkdir(disk, directory, 0700) : -ENOMEM;
+	for (int i = 0; i < ASIDE_MAX && r == 0; i++) {
+		_cleanup_free_ char *path = NULL;
+
+		r = i == 0 ? asprintf(&path, "%s/%s-%" PRIu64, directory, p->name, d->offset) :
+			     asprintf(&path, "%s/%s-%" PRIu64 ".%d", directory, p->name, d->offset,
+				     i);
+		if (r < 0) {
+			path = NULL;
+			return -ENOMEM;
+		}
+		r = 0;
+		fd = disk->ops->open(disk, path, O_RDWR | O_CREAT | O_EXCL, 0600);
+		if (fd >= 0) {
+			r = copy_bytes(p, fd, d);
+			disk->ops->close(disk, fd);
+			if (r < 0) {
+				(void)disk->ops->unlink(disk, path);
+			}
+			return r;
+		}
+		if (fd != -EEXIST) {
+			return fd;
+		}
+		fd = disk->ops->open(disk, path, O_RDONLY, 0);
+		if (fd >= 0) {
+			bool same = same_bytes(p, fd, d);
+
+			disk->ops->close(disk, fd);
+			if (same) {
+				return 0;
+			}
+		}
+	}
+	return r < 0 ? r : -EEXIST;
+}
+
+static void take_damage(void *arg, const struct scan_damage *d)
+{
+	struct replay *p = arg;
+	struct backend_usage *u = &p->j->usage;
+	int kept = p->j->config.read_only ? -EROFS : keep_aside(p, d);
+
+	if (d->torn) {
+		u->torn_bytes += d->size;
+	} else {
+		p->damaged = true;
+		u->damaged_lines += d->lines;
+		u->damaged_bytes += d->size;
+		if (d->offset >= p->last_offset) {
+			p->trailing += d->lines - (d->offset == 0); /* the header had none */
+		}
+	}
+	if (p->logged >= LOGGED_MAX) {
+		p->unlogged++;
+		return;
+	}
+	p->logged++;
+	log_warning("%s/%s: %" PRIu64 " bytes at byte %" PRIu64 " (line %" PRIu64 ") are %s; %s%s",
+		p->j->directory, p->name, d->size, d->offset, d->line,
+		d->torn ? "the torn end of the log" : "damaged",
+		kept == 0 ? "kept aside in " JOURNAL_DAMAGED "/" : "they could not be kept aside: ",
+		kept == 0 ? "" : strerror(-kept));
+}
+
+/* ---- files ---- */
+
+static void take_progress(void *arg, uint64_t done)
+{
+	struct replay *p = arg;
+
+	if (p->j->config.progress) {
+		p->j->config.progress(p->j->config.arg, p->bytes_before + done, p->bytes_total);
+	}
+}
+
+static int open_segment(struct journal *j, const struct segment *s, int flags)
+{
+	char name[SEGMENT_NAME_SIZE];
+	_cleanup_free_ char *path = NULL;
+
+	segment_name(name, s->kind, s->base);
+	path = journal_path(j->directory, name);
+	return path ? j->disk->ops->open(j->disk, path, flags, 0) : -ENOMEM;
+}
+
+/* One file. A file that cannot be opened is damage too, all of it. */
+static int scan_segment(struct replay *p, struct segment *s, bool last, struct scan *out)
+{
+	struct journal *j = p->j;
+	int r;
+
+	p->segment = s;
+	p->count = 0;
+	p->last_offset = 0;
+	p->promised = UINT64_MAX;
+	p->damaged = false;
+	segment_name(p->name, s->kind, s->base);
+	s->start = 0;
+	s->end = 0;
+	*out = (struct scan){
+		.disk = j->disk,
+		.last = last,
+		.line = take_line,
+		.damage = take_damage,
+		.progress = take_progress,
+		.arg = p,
+	};
+	p->fd = open_segment(j, s, O_RDONLY);
+	if (p->fd < 0) {
+		if (p->fd != -ENOENT && p->fd != -EIO && p->fd != -ELOOP) {
+			log_error("cannot open %s/%s: %s", j->directory, p->name, strerror(-p->fd));
+			return p->fd;
+		}
+		log_warning("%s/%s cannot be read: %s", j->directory, p->name, strerror(-p->fd));
+		j->usage.damaged_lines++;
+		out->unreadable = 1;
+		return 0;
+	}
+	out->fd = p->fd;
+	r = scan_run(out);
+	j->disk->ops->close(j->disk, p->fd);
+	if (r < 0) {
+		if (!p->stopped) {
+			log_error("cannot read %s/%s: %s", j->directory, p->name, strerror(-r));
+		}
+		return r;
+	}
+	s->size = out->size;
+	if (s->end == 0) {
+		s->end = last ? out->end : out->size;
+	}
+	p->bytes_before += out->size;
+	return 0;
+}
+
+static int replay_snapshot(struct replay *p, struct segment *s)
+{
+	struct scan scan;
+	int r = scan_segment(p, s, false, &scan);
+
+	if (r < 0) {
+		return r;
+	}
+	p->snapshot = s->base;
+	p->j->last_revision = s->base;
+	if (p->promised != p->count && !p->damaged) {
+		/* Whole lines are missing, or the last one. */
+		p->damaged = true;
+		p->j->usage.damaged_lines +=
+			p->promised == UINT64_MAX || p->promised < p->count ?
+				1 :
+				p->promised - p->count;
+		log_warning("%s/%s is not complete", p->j->directory, p->name);
+	}
+	return 0;
+}
+
+/* Readies the end of the last log for the next line. */
+static int mend(struct journal *j, struct segment *s, const struct scan *scan)
+{
+	struct segment_file *file;
+	uint64_t end = scan->end;
+	int fd, r = 0;
+
+	if (scan->unreadable > 0) {
+		return -EIO;
+	}
+	fd = open_segment(j, s, O_RDWR);
+	if (fd < 0) {
+		return fd;
+	}
+	if (scan->size > end) {
+		r = j->disk->ops->truncate(j->disk, fd, (off_t)end);
+	}
+	if (r == 0 && scan->needs_newline) {
+		r = disk_write_all(j->disk, fd, "\n", 1, (off_t)end);
+		end++;
+	}
+	if (r == 0 && end == 0) {
+		r = journal_write_header(j, fd, s->base, &end);
+		s->start = end;
+	}
+	if (r < 0) {
+		j->disk->ops->close(j->disk, fd);
+		return r;
+	}
+	r = segment_file_create(&file, j->disk, fd);
+	if (r < 0) {
+		return r;
+	}
+	j->active = file;
+	j->end = end;
+	s->size = end;
+	s->end = end;
+	return 0;
+}
+
+/* What the last daemon left may not be on the disk yet: the first sync sees to
+ * all of it. */
+static int note_all(struct journal *j)
+{
+	for (size_t i = 0; i < j->segments.count; i++) {
+		struct segment *s = &j->segments.items[i];
+		struct segment_file *file;
+		int fd, r;
+
+		if (s->kind != SEGMENT_LOG || s->stale) {
+			continue;
+		}
+		r = syncer_reserve(&j->syncer);
+		if (r < 0) {
+			return r;
+		}
+		if (j->active && i == j->segments.count - 1) {
+			syncer_note(&j->syncer, j->active);
+			continue;
+		}
+		fd = open_segment(j, s, O_RDONLY);
+		if (fd < 0) {
+			continue; /* was said before */
+		}
+		r = segment_file_create(&file, j->disk, fd);
+		if (r < 0) {
+			return r;
+		}
+		syncer_note(&j->syncer, file);
+		segment_file_unref(file);
+	}
+	syncer_note_directory(&j->syncer);
+	syncer_kick(&j->syncer);
+	return 0;
+}
+
+/* Takes what a snapshot replaced out of the list, and removes it; but if that
+ * snapshot is damaged, it may still be of use to somebody, and stays until the
+ * next compaction. */
+static void drop_stale(struct journal *j, bool remove)
+{
+	for (size_t i = j->segments.count; i-- > 0;) {
+		struct segment *s = &j->segments.items[i];
+		char name[SEGMENT_NAME_SIZE];
+		_cleanup_free_ char *path = NULL;
+
+		if (!s->stale) {
+			continue;
+		}
+		if (!j->config.read_only) {
+			if (!remove && s->kind != SEGMENT_UNFINISHED) {
+				continue;
+			}
+			segment_name(name, s->kind, s->base);
+			path = journal_path(j->directory, name);
+			if (path) {
+				(void)j->disk->ops->unlink(j->disk, path);
+			}
+		}
+		segment_list_remove(&j->segments, i);
+	}
+}
+
+static uint64_t size_of(struct journal *j, const struct segment *s)
+{
+	int fd = open_segment(j, s, O_RDONLY);
+	off_t size;
+
+	if (fd < 0) {
+		return 0;
+	}
+	size = j->disk->ops->size(j->disk, fd);
+	j->disk->ops->close(j->disk, fd);
+	return size < 0 ? 0 : (uint64_t)size;
+}
+
+static int replay_logs(struct replay *p, struct scan *last_scan, struct segment **last)
+{
+	struct journal *j = p->j;
+	int r;
+
+	*last = NULL;
+	for (size_t i = 0; i < j->segments.count; i++) {
+		struct segment *s = &j->segments.items[i];
+
+		if (s->kind == SEGMENT_LOG && !s->stale) {
+			*last = s;
+		}
+	}
+	for (size_t i = 0; i < j->segments.count; i++) {
+		struct segment *s = &j->segments.items[i];
+
+		if (s->kind != SEGMENT_LOG || s->stale) {
+			continue;
+		}
+		if (s->base > j->last_revision + 1) {
+			j->usage.missing_revisions += s->base - j->last_revision - 1;
+			j->last_revision = s->base - 1;
+		}
+		p->trailing = 0;
+		r = scan_segment(p, s, s == *last, last_scan);
+		if (r < 0) {
+			return r;
+		}
+	}
+	return 0;
+}
+
+static int replay_all(struct replay *p)
+{
+	struct journal *j = p->j;
+	struct segment *snapshot, *last = NULL;
+	struct scan scan = {0};
+	bool whole = true;
+	int r;
+
+	r = segment_list_read(&j->segments, j->disk, j->directory);
+	if (r < 0) {
+		return r;
+	}
+	snapshot = segment_list_mark_stale(&j->segments);
+	for (size_t i = 0; i < j->segments.count; i++) {
+		struct segment *s = &j->segments.items[i];
+
+		s->size = size_of(j, s);
+		p->bytes_total += s->stale ? 0 : s->size;
+	}
+	if (snapshot) {
+		r = replay_snapshot(p, snapshot);
+		whole = !p->damaged;
+		p->trailing = 0;
+	}
+	if (r == 0) {
+		r = replay_logs(p, &scan, &last);
+	}
+	if (r < 0) {
+		return r;
+	}
+	j->last_revision += p->trailing;
+	j->usage.missing_revisions += p->trailing;
+	if (p->unlogged > 0) {
+		log_warning("%s: %" PRIu64 " more stretches like that", j->directory, p->unlogged);
+	}
+	if (j->usage.missing_revisions > 0) {
+		log_warning("%s: %" PRIu64 " revisions are missing", j->directory,
+			j->usage.missing_revisions);
+	}
+	if (j->config.read_only) {
+		drop_stale(j, false);
+		return 0;
+	}
+	if (last && last == &j->segments.items[j->segments.count - 1]) {
+		r = mend(j, last, &scan);
+		if (r < 0) {
+			log_warning("%s: the end of the last file cannot be mended: %s", j->directory,
+				strerror(-r));
+			/* A new file must have another name. */
+			j->last_revision += last->base == j->last_revision + 1;
+		}
+	}
+	drop_stale(j, whole);
+	return note_all(j);
+}
+
+int journal_replay(struct backend *b, backend_replay_fn *fn, void *arg, uint64_t *next_ino,
+	int64_t *last_at, uint64_t *last_revision)
+{
+	struct journal *j = journal_of(b);
+	struct replay p = {.j = j, .fn = fn, .arg = arg};
+	int r;
+
+	r = record_decoder_create(&p.decoder);
+	if (r < 0) {
+		return r;
+	}
+	r = replay_all(&p);
+	record_decoder_destroy(p.decoder);
+	if (r < 0) {
+		return r;
+	}
+	j->replayed = true;
+	*next_ino = j->next_ino;
+	*last_at = j->last_at;
+	*last_revision = j->last_revision;
+	return 0;
+}

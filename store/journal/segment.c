@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The cubbyfs authors */
+
+#include "store/journal/segment.h"
+
+#include "base/cleanup.h"
+#include "store/record.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <json-c/json.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+int segment_file_create(struct segment_file **out, struct disk *disk, int fd)
+{
+	struct segment_file *f = malloc(sizeof(*f));
+
+	if (!f) {
+		disk->ops->close(disk, fd);
+		return -ENOMEM;
+	}
+	f->disk = disk;
+	f->fd = fd;
+	atomic_init(&f->refs, 1);
+	*out = f;
+	return 0;
+}
+
+struct segment_file *segment_file_ref(struct segment_file *f)
+{
+	atomic_fetch_add(&f->refs, 1);
+	return f;
+}
+
+void segment_file_unref(struct segment_file *f)
+{
+	if (f && atomic_fetch_sub(&f->refs, 1) == 1) {
+		f->disk->ops->close(f->disk, f->fd);
+		free(f);
+	}
+}
+
+static const char *const suffixes[] = {
+	[SEGMENT_LOG] = ".log",
+	[SEGMENT_SNAPSHOT] = ".snap",
+	[SEGMENT_UNFINISHED] = ".snap.tmp",
+};
+
+#define N_KINDS (sizeof(suffixes) / sizeof(suffixes[0]))
+#define NAME_DIGITS 20
+
+void segment_name(char out[static SEGMENT_NAME_SIZE], enum segment_kind kind, uint64_t base)
+{
+	snprintf(out, SEGMENT_NAME_SIZE, "%0*" PRIu64 "%s", NAME_DIGITS, base, suffixes[kind]);
+}
+
+bool segment_parse(const char *name, enum segment_kind *kind, uint64_t *base)
+{
+	uint64_t n = 0;
+
+	for (int i = 0; i < NAME_DIGITS; i++) {
+		unsigned digit = (unsigned)(name[i] - '0');
+
+		if (name[i] < '0' || name[i] > '9' || n > (UINT64_MAX - digit) / 10) {
+			return false;
+		}
+		n = n * 10 + digit;
+	}
+	for (size_t i = 0; i < N_KINDS; i++) {
+		if (strcmp(name + NAME_DIGITS, suffixes[i]) == 0) {
+			*kind = (enum segment_kind)i;
+			*base = n;
+			return true;
+		}
+	}
+	return false;
+}
+
+void segment_list_finish(struct segment_list *l)
+{
+	free(l->items);
+	*l = (struct segment_list){0};
+}
+
+int segment_list_add(struct segment_list *l, const struct segment *s)
+{
+	struct segment *items;
+	size_t capacity;
+
+	if (l->count == l->capacity) {
+		capacity = l->capacity ? 2 * l->capacity : 16;
+		items = reallocarray(l->items, capacity, sizeof(*items));
+		if (!items) {
+			return -ENOMEM;
+		}
+		l->items = items;
+		l->capacity = capacity;
+	}
+	l->items[l->count++] = *s;
+	return 0;
+}
+
+void segment_list_remove(struct segment_list *l, size_t index)
+{
+	memmove(&l->items[index], &l->items[index + 1],
+		(l->count - index - 1) * sizeof(l->items[0]));
+	l->count--;
+}
+
+static int add_named(void *arg, const char *name)
+{
+	struct segment s = {0};
+
+	if (!segment_parse(name, &s.kind, &s.base)) {
+		return 0;
+	}
+	return segment_list_add(arg, &s);
+}
+
+static int compare(const void *a, const void *b)
+{
+	const struct segment *x = a, *y = b;
+
+	if (x->base != y->base) {
+		return x->base < y->base ? -1 : 1;
+	}
+	return (int)x->kind - (int)y->kind;
+}
+
+int segment_list_read(struct segment_list *l, struct disk *disk, const char *directory)
+{
+	int r = disk->ops->list(disk, directory, add_named, l);
+
+	if (r == 0 && l->count > 1) {
+		qsort(l->items, l->count, sizeof(l->items[0]), compare);
+	}
+	return r;
+}
+
+struct segment *segment_list_mark_stale(struct segment_list *l)
+{
+	struct segment *newest = NULL;
+	struct segment *follower = NULL;
+
+	for (size_t i = 0; i < l->count; i++) {
+		struct segment *s = &l->items[i];
+
+		if (s->kind != SEGMENT_SNAPSHOT) {
+			s->stale = s->kind == SEGMENT_UNFINISHED;
+			continue;
+		}
+		if (newest) {
+			newest->stale = true;
+		}
+		newest = s;
+		newest->stale = false;
+	}
+	if (!newest) {
+		return NULL;
+	}
+	for (size_t i = l->count; i-- > 0;) {
+		struct segment *s = &l->items[i];
+
+		if (s->kind == SEGMENT_LOG) {
+			s->stale = follower && (follower->base <= newest->base ||
+						       follower->base - newest->base == 1);
+			follower = s;
+		}
+	}
+	return newest;
+}
+
+char *journal_path(const char *directory, const char *name)
+{
+	char *path;
+
+	return asprintf(&path, "%s/%s", directory, name) < 0 ? NULL : path;
+}
+
+int header_encode(const struct header *h, struct buffer *out)
+{
+	struct json_object *o = json_object_new_object();
+	int r = -ENOMEM;
+
+	if (!o) {
+		return r;
+	}
+	r = json_object_object_add(o, "cubbyfs", json_object_new_string(h->kind));
+	if (strcmp(h->kind, "end") == 0) {
+		r |= json_object_object_add(o, "count", json_object_new_uint64(h->count));
+	} else {
+		r |= json_object_object_add(o, "version", json_object_new_uint64(h->version));
+	}
+	if (strcmp(h->kind, "log") == 0 || strcmp(h->kind, "snapshot") == 0) {
+		r |= json_object_object_add(o, "base", json_object_new_uint64(h->base));
+		r |= json_object_object_add(o, "next_ino", json_object_new_uint64(h->next_ino));
+		r |= json_object_object_add(o, "at", json_object_new_int64(h->at));
+	}
+	r = r == 0 ? record_encode_object(o, out) : -ENOMEM;
+	json_object_put(o);
+	return r;
+}
+
+bool header_decode(struct json_object *object, struct header *out)
+{
+	struct json_object *value;
+
+	*out = (struct header){0};
+	if (!json_object_object_get_ex(object, "cubbyfs", &value) ||
+		!json_object_is_type(value, json_type_string)) {
+		return false;
+	}
+	out->kind = json_object_get_string(value);
+	if (json_object_object_get_ex(object, "version", &value)) {
+		out->version = json_object_get_uint64(value);
+	}
+	if (json_object_object_get_ex(object, "base", &value)) {
+		out->base = json_object_get_uint64(value);
+	}
+	if (json_object_object_get_ex(object, "next_ino", &value)) {
+		out->next_ino = json_object_get_uint64(value);
+	}
+	if (json_object_object_get_ex(object, "at", &value)) {
+		out->at = json_object_get_int64(value);
+	}
+	if (json_object_object_get_ex(object, "count", &value)) {
+		out->count = json_object_get_uint64(value);
+	}
+	return true;
+}
+
+int format_read(struct disk *disk, const char *directory, uint64_t *version)
+{
+	_cleanup_free_ char *path = journal_path(directory, JOURNAL_FORMAT);
+	struct record_decoder *decoder;
+	struct json_object *object;
+	struct header header;
+	char text[256];
+	const char *end;
+	ssize_t n;
+	int fd, r;
+
+	*version = 0;
+	if (!path) {
+		return -ENOMEM;
+	}
+	fd = disk->ops->open(disk, path, O_RDONLY, 0);
+	if (fd < 0) {
+		return fd;
+	}
+	n = disk->ops->read(disk, fd, text, sizeof(text), 0);
+	disk->ops->close(disk, fd);
+	end = n > 0 ? memchr(text, '\n', (size_t)n) : NULL;
+	if (!end) {
+		return 0;
+	}
+	r = record_decoder_create(&decoder);
+	if (r < 0) {
+		return r;
+	}
+	r = record_decode_object(decoder, bytes_of(text, (size_t)(end - text)), &object);
+	if (r == RECORD_OK && header_decode(object, &header) && strcmp(header.kind, "store") == 0) {
+		*version = header.version;
+	}
+	record_decoder_destroy(decoder);
+	return r < 0 ? r : 0;
+}

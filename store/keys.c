@@ -1,0 +1,716 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The cubbyfs authors */
+
+/* Open keys: reading, staging and committing values.
+ *
+ * What commits when. close(2) reaches us as a flush for every descriptor that
+ * is closed, and as one release when the last is gone; a shell's `echo v > k`
+ * is open(O_TRUNC), dup2, close, write, close. So a flush commits only what has
+ * been written since the last, and only if it comes from the process that
+ * opened the handle: not from a child that ends and had it inherited. An
+ * O_TRUNC alone, and the making of an empty key, wait for the release.
+ *
+ * A key that is being made is a pending node: it has a number and takes
+ * attributes, but no name. Its maker's lookups find it. Everybody who makes
+ * the same name meanwhile shares the node; the first commit gives it the name.
+ * If something else has taken the name by then, the commit sets the value of
+ * that, if it may. */
+#include "store/internal.h"
+
+#include "base/cleanup.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+/* --- planning a value ----------------------------------------------------- */
+
+enum deadline_rule {
+	DEADLINE_KEEP,
+	DEADLINE_PLAIN_WRITE, /* the namespace's default, or none */
+	DEADLINE_RESTART,     /* touch(1) */
+};
+
+/* The deadline that one name is to get. Returns whether there is a change. */
+static bool decide_deadline(struct op *op, const struct entry *e, const struct node *parent,
+	enum deadline_rule rule, struct change *c)
+{
+	const struct deadline *d = e ? expiry_get(&op->s->tree.expiry, e) : NULL;
+	int64_t ttl = -1;
+
+	if (op->staged.has_ttl) {
+		ttl = op->staged.ttl;
+	} else if (rule == DEADLINE_KEEP) {
+		return false;
+	} else if (rule == DEADLINE_RESTART) {
+		if (!d) {
+			return false;
+		}
+		ttl = d->ttl;
+	} else {
+		ttl = store_default_ttl(parent);
+	}
+	if (ttl < 0 && !d) {
+		return false;
+	}
+	c->fields |= HAS_EXPIRES;
+	c->expires = ttl < 0 ? 0 : op->moment.wall + ttl;
+	c->ttl = ttl < 0 ? 0 : ttl;
+	return true;
+}
+
+/* Deadlines of the names of n; that of the first goes into *first. */
+static int plan_deadlines(struct op *op, const struct node *n, enum deadline_rule rule,
+	size_t first)
+{
+	struct entry *e = tree_name(&op->s->tree, n, op->moment.elapsed);
+	struct change scratch, *c;
+
+	if (!e) {
+		return 0;
+	}
+	decide_deadline(op, e, e->parent, rule, &op->changes[first]);
+	for (e = e->next_name; e; e = e->next_name) {
+		scratch = (struct change){0};
+		if (!tree_alive(&op->s->tree, e, op->moment.elapsed) ||
+			!decide_deadline(op, e, e->parent, rule, &scratch)) {
+			continue;
+		}
+		c = op_change(op, CHANGE_PUT, n->ino);
+		if (!c) {
+			return -ENOMEM;
+		}
+		c->fields = scratch.fields;
+		c->expires = scratch.expires;
+		c->ttl = scratch.ttl;
+		if (op_place(op, e->parent, entry_name(e), &c->place)) {
+			return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+/* What was staged besides the value. */
+static int plan_staged(struct op *op, struct change *c)
+{
+	struct xattr_change *xattrs;
+	size_t n = 0;
+
+	if (op->staged.has_mtime) {
+		c->fields |= HAS_MTIME;
+		c->mtime = op->staged.mtime;
+	}
+	if (op->staged.has_atime) {
+		c->fields |= HAS_ATIME;
+		c->atime = op->staged.atime;
+	}
+	for (const struct xattr *x = op->staged.xattrs; x; x = x->next) {
+		n++;
+	}
+	for (const struct xattr *x = op->staged.removed; x; x = x->next) {
+		n++;
+	}
+	if (n == 0) {
+		return 0;
+	}
+	xattrs = calloc(n, sizeof(*xattrs));
+	if (op_keep(op, xattrs)) {
+		return -ENOMEM;
+	}
+	c->xattrs = xattrs;
+	for (const struct xattr *x = op->staged.removed; x; x = x->next) {
+		xattrs[c->n_xattrs++] = (struct xattr_change){.name = xattr_name(x), .removed = true};
+	}
+	for (const struct xattr *x = op->staged.xattrs; x; x = x->next) {
+		xattrs[c->n_xattrs++] = (struct xattr_change){
+			.name = xattr_name(x), .value = xattr_value(x)};
+	}
+	return 0;
+}
+
+/* As the kernel asks a file system that says HANDLE_KILLPRIV: a write by
+ * anybody but root takes the set-id bits away. */
+static void drop_set_id(struct op *op, const struct node *n, struct change *c)
+{
+	uint32_t mode = c->fields & HAS_MODE ? c->mode : n->mode;
+	uint32_t drop = S_ISUID;
+
+	if (mode & S_IXGRP) {
+		drop |= S_ISGID;
+	}
+	if (op->caller.uid != 0 && (mode & drop) && S_ISREG(mode)) {
+		c->fields |= HAS_MODE;
+		c->mode = mode & ~drop;
+	}
+}
+
+/* May the caller write to n, whose maker he is not? Without the groups that
+ * only the kernel knows. */
+static bool may_write(const struct op *op, const struct node *n)
+{
+	const struct store_caller *who = &op->caller;
+
+	if (who->uid == 0) {
+		return true;
+	}
+	if (who->uid == n->uid) {
+		return n->mode & S_IWUSR;
+	}
+	return who->gid == n->gid ? n->mode & S_IWGRP : n->mode & S_IWOTH;
+}
+
+/* The name of a pending node: free, or another's by now, who then is *target. */
+static int plan_new_name(struct op *op, struct node *n, struct node **target, struct place *place)
+{
+	struct bytes name = bytes_of(n->pending->name, n->pending->name_size);
+	struct node *parent;
+	struct entry *e;
+	int rc = store_namespace(op->s, n->pending->parent, &parent);
+
+	if (rc || !tree_attached(&op->s->tree, parent)) {
+		return STORE_NOT_FOUND;
+	}
+	e = tree_find(&op->s->tree, parent, name, op->moment.elapsed);
+	if (e) {
+		if (!S_ISREG(e->node->mode)) {
+			return STORE_EXISTS;
+		}
+		*target = e->node;
+		return may_write(op, e->node) ? 0 : -EACCES;
+	}
+	rc = store_may_add(op->s, parent);
+	rc = rc ? rc : op_clear(op, parent, name);
+	return rc ? rc : op_place(op, parent, name, place);
+}
+
+int plan_value(struct op *op, struct value *value, bool keep_ttl)
+{
+	struct store *s = op->s;
+	struct node *n = op->node, *home;
+	struct place place = {0};
+	struct entry *e;
+	struct change *c;
+	size_t index;
+	int rc;
+
+	op->planned = value;
+	if (n->is_pending) {
+		rc = plan_new_name(op, n, &n, &place);
+		if (rc) {
+			return rc;
+		}
+	}
+	home = store_home(s, n);
+	if (op->conditional &&
+		(n->is_pending ? 0 : home ? n->revision : UINT64_MAX) != op->revision) {
+		return STORE_CONFLICT;
+	}
+	if (value_size(value) > store_max_value(s, home)) {
+		return STORE_TOO_LARGE;
+	}
+	c = op_change(op, CHANGE_PUT, n->ino);
+	if (!c) {
+		return -ENOMEM;
+	}
+	index = op->n_changes - 1;
+	c->fields = HAS_VALUE;
+	c->value = value_bytes(value);
+	op->made = n->ino;
+	if (n->is_pending) {
+		c->place = place;
+		c->fields |= HAS_MODE | HAS_OWNER;
+		c->mode = n->mode;
+		c->uid = n->uid;
+		c->gid = n->gid;
+		decide_deadline(op, NULL, home, DEADLINE_PLAIN_WRITE, c);
+	} else {
+		e = tree_name(&s->tree, n, op->moment.elapsed);
+		op->local = !e;
+		rc = e ? op_place(op, e->parent, entry_name(e), &c->place) : 0;
+		if (rc) {
+			return rc;
+		}
+	}
+	drop_set_id(op, n, c);
+	rc = plan_staged(op, c);
+	if (rc || n->is_pending) {
+		return rc;
+	}
+	return plan_deadlines(op, n, keep_ttl ? DEADLINE_KEEP : DEADLINE_PLAIN_WRITE, index);
+}
+
+int plan_attributes(struct op *op, bool restart)
+{
+	struct node *n = op->node;
+	struct entry *e = tree_name(&op->s->tree, n, op->moment.elapsed);
+	struct change *c = op_change(op, CHANGE_PUT, n->ino);
+	int rc;
+
+	if (!c) {
+		return -ENOMEM;
+	}
+	op->made = n->ino;
+	op->local = !e && n != op->s->tree.root;
+	rc = e ? op_place(op, e->parent, entry_name(e), &c->place) : 0;
+	rc = rc ? rc : plan_staged(op, c);
+	return rc ? rc :
+		    plan_deadlines(op, n, restart ? DEADLINE_RESTART : DEADLINE_KEEP, 0);
+}
+
+/* --- opening ---------------------------------------------------------------- */
+
+int store_open_key(struct store *s, const struct store_caller *caller, uint64_t ino, int flags,
+	uint64_t *handle)
+{
+	struct node *n = tree_node(&s->tree, ino);
+	struct handle *h;
+
+	store_now(s);
+	if (!n || !store_usable(s, n)) {
+		return STORE_NOT_FOUND;
+	}
+	if (node_is_directory(n)) {
+		return STORE_IS_DIRECTORY;
+	}
+	if (!S_ISREG(n->mode)) {
+		return STORE_INVALID;
+	}
+	if ((s->failed || s->config.read_only) && (flags & (O_ACCMODE | O_TRUNC))) {
+		return -EROFS;
+	}
+	h = handle_create(s, caller, n, flags);
+	if (!h) {
+		return -ENOMEM;
+	}
+	h->makes = n->is_pending && handle_writes(h);
+	*handle = h->id;
+	return 0;
+}
+
+static void created(struct op *op)
+{
+	struct node *n = tree_node(&op->s->tree, op->made);
+	struct handle *h = n ? handle_create(op->s, &op->caller, n, op->flags & ~O_TRUNC) : NULL;
+
+	if (!h) {
+		return; /* the answer says so */
+	}
+	op->result.ino = n->ino;
+	op->result.handle = h->id;
+	store_fill_stat(op->s, n, &op->result.stat);
+}
+
+/* Makes op->node, or a new one, at once: empty, and with a handle. */
+static int plan_create(struct op *op)
+{
+	struct bytes name = bytes_of_string(op->name);
+	struct node *parent;
+	struct change *c;
+	int rc = store_namespace(op->s, op->parent, &parent);
+
+	if (rc) {
+		return rc;
+	}
+	if (tree_find(&op->s->tree, parent, name, op->moment.elapsed)) {
+		return op->flags & O_EXCL ? STORE_EXISTS : STORE_STALE;
+	}
+	if (op->node) {
+		return plan_value(op, NULL, false);
+	}
+	rc = store_may_add(op->s, parent);
+	rc = rc ? rc : op_clear(op, parent, name);
+	if (rc) {
+		return rc;
+	}
+	op->made = op->s->tree.next_ino;
+	c = op_change(op, CHANGE_PUT, op->made);
+	if (!c) {
+		return -ENOMEM;
+	}
+	c->fields = HAS_VALUE | HAS_MODE | HAS_OWNER;
+	c->mode = op->mode;
+	c->uid = op->caller.uid;
+	c->gid = parent->mode & S_ISGID ? parent->gid : op->caller.gid;
+	decide_deadline(op, NULL, parent, DEADLINE_PLAIN_WRITE, c);
+	return op_place(op, parent, name, &c->place);
+}
+
+/* A key that others will see when it is committed. */
+static int create_pending(struct store *s, const struct store_caller *caller, struct node *parent,
+	struct bytes name, mode_t mode, int flags, struct store_result *result)
+{
+	struct node *n;
+	struct handle *h;
+	int rc = s->failed || s->config.read_only ? -EROFS : store_may_add(s, parent);
+
+	if (rc) {
+		return rc;
+	}
+	n = tree_pend(&s->tree, parent, name, S_IFREG | (mode & 07777));
+	if (!n) {
+		return -ENOMEM;
+	}
+	n->uid = caller->uid;
+	n->gid = parent->mode & S_ISGID ? parent->gid : caller->gid;
+	n->created = n->changed = n->mtime = n->atime = s->now.wall;
+	h = handle_create(s, caller, n, flags);
+	if (!h) {
+		tree_unpend(&s->tree, n);
+		tree_unref(&s->tree, n, 1);
+		return -ENOMEM;
+	}
+	h->makes = true;
+	result->ino = n->ino;
+	result->handle = h->id;
+	store_fill_stat(s, n, &result->stat);
+	return 0;
+}
+
+void store_create(struct store *s, const struct store_caller *caller, uint64_t parent,
+	const char *name, mode_t mode, int flags, struct store_reply reply)
+{
+	struct bytes b = bytes_of_string(name);
+	struct store_result result = {0};
+	struct node *dir;
+	struct pending *p;
+	struct op *op;
+	int rc = store_check_name(name);
+
+	rc = rc ? rc : store_namespace(s, parent, &dir);
+	if (rc) {
+		reply_with(reply, rc, NULL);
+		return;
+	}
+	store_now(s);
+	mode = S_IFREG | (mode & 07777);
+	p = tree_find(&s->tree, dir, b, s->now.elapsed) ? NULL : tree_find_pending(&s->tree, dir, b);
+	/* Only its owner may join in the making of somebody's key. */
+	if (p && caller->uid != 0 && caller->uid != p->node->uid) {
+		reply_with(reply, flags & O_EXCL ? STORE_EXISTS : -EACCES, NULL);
+		return;
+	}
+	if ((flags & O_EXCL) || (flags & O_ACCMODE) == O_RDONLY) {
+		/* Nothing will be staged, or it is to be seen at once. */
+		op = op_create(s, caller, plan_create, p ? p->node : NULL, name, NULL, reply);
+		if (op) {
+			op->parent = parent;
+			op->mode = mode;
+			op->flags = flags;
+			op->applied = created;
+			op->remember = true;
+			op_submit(op);
+		}
+		return;
+	}
+	if (tree_find(&s->tree, dir, b, s->now.elapsed)) {
+		rc = STORE_STALE;
+	} else if (p) {
+		rc = store_open_key(s, caller, p->node->ino, flags, &result.handle);
+		if (rc == 0) {
+			tree_ref(p->node);
+			result.ino = p->node->ino;
+			store_fill_stat(s, p->node, &result.stat);
+		}
+	} else {
+		rc = create_pending(s, caller, dir, b, mode, flags, &result);
+	}
+	reply_with(reply, rc, &result);
+}
+
+/* --- reading and writing ------------------------------------------------------- */
+
+int store_read(struct store *s, uint64_t handle, uint64_t offset, size_t size, struct bytes *out)
+{
+	struct handle *h = handle_find(s, handle);
+	struct bytes all;
+
+	if (!h) {
+		return STORE_BAD_HANDLE;
+	}
+	store_now(s);
+	if (h->has_stage && handle_writes(h)) {
+		all = buffer_bytes(&h->stage);
+	} else {
+		if (offset == 0 || !h->has_seen || value_continues(h->node->value, h->seen)) {
+			if (!store_usable(s, h->node)) {
+				return STORE_NOT_FOUND;
+			}
+			value_ref(h->node->value);
+			value_unref(h->seen);
+			h->seen = h->node->value;
+			h->has_seen = true;
+		}
+		all = value_bytes(h->seen);
+	}
+	if (offset >= all.size) {
+		*out = bytes_of("", 0);
+		return 0;
+	}
+	if (size > all.size - offset) {
+		size = all.size - offset;
+	}
+	*out = bytes_of(all.data + offset, size);
+	return 0;
+}
+
+static int plan_append(struct op *op)
+{
+	struct store *s = op->s;
+	struct node *n = op->node;
+	struct bytes data = buffer_bytes(&op->data);
+	struct value *value = value_append(n->value, data);
+	uint64_t offset = value_size(n->value);
+	struct change *c, mode = {0};
+	struct entry *e;
+	int rc;
+
+	if (!value) {
+		return -ENOMEM;
+	}
+	if (n->is_pending) {
+		return plan_value(op, value, false);
+	}
+	op->planned = value;
+	if (value_size(value) > store_max_value(s, store_home(s, n))) {
+		return STORE_TOO_LARGE;
+	}
+	e = tree_name(&s->tree, n, op->moment.elapsed);
+	c = op_change(op, CHANGE_APPEND, n->ino);
+	if (!c) {
+		return -ENOMEM;
+	}
+	c->value = data;
+	c->offset = offset;
+	op->made = n->ino;
+	op->local = !e;
+	if (!e) {
+		return 0;
+	}
+	rc = op_place(op, e->parent, entry_name(e), &c->place);
+	if (rc) {
+		return rc;
+	}
+	/* Attributes that change with it go in a change of their own. */
+	drop_set_id(op, n, &mode);
+	decide_deadline(op, e, e->parent, DEADLINE_PLAIN_WRITE, &mode);
+	if (mode.fields) {
+		mode.place = c->place;
+		c = op_change(op, CHANGE_PUT, n->ino);
+		if (!c) {
+			return -ENOMEM;
+		}
+		c->fields = mode.fields;
+		c->mode = mode.mode;
+		c->expires = mode.expires;
+		c->ttl = mode.ttl;
+		c->place = mode.place;
+	}
+	return 0;
+}
+
+static void append_done(struct op *op)
+{
+	op->result.ino = op->made;
+	op->result.size = op->data.size;
+}
+
+static void append(struct store *s, const struct store_caller *caller, struct handle *h,
+	struct bytes data, struct store_reply reply)
+{
+	struct op *op = op_create(s, caller, plan_append, h->node, NULL, NULL, reply);
+
+	if (!op) {
+		return;
+	}
+	op->applied = append_done;
+	op->handle = h->id;
+	if (buffer_append(&op->data, data.data, data.size)) {
+		op_refuse(op, -ENOMEM);
+		return;
+	}
+	op_submit(op);
+}
+
+/* Adds to what is staged, which then is the value. */
+struct write_reply {
+	struct store_reply reply;
+	size_t size;
+};
+
+static void append_committed(void *arg, int rc, const struct store_result *result)
+{
+	struct write_reply *w = arg;
+	struct store_result r = result ? *result : (struct store_result){0};
+
+	r.size = w->size;
+	reply_with(w->reply, rc, &r);
+	free(w);
+}
+
+static void append_to_stage(struct store *s, const struct store_caller *caller, struct handle *h,
+	struct bytes data, struct store_reply reply)
+{
+	size_t old = h->stage.size;
+	struct write_reply *w = malloc(sizeof(*w));
+	int rc = w ? handle_resize(s, h, old + data.size) : -ENOMEM;
+
+	if (rc) {
+		free(w);
+		reply_with(reply, rc, NULL);
+		return;
+	}
+	memcpy(h->stage.data + old, data.data, data.size);
+	*w = (struct write_reply){.reply = reply, .size = data.size};
+	handle_commit(s, caller, h, false, NULL,
+		(struct store_reply){.done = append_committed, .arg = w});
+}
+
+void store_write(struct store *s, const struct store_caller *caller, uint64_t handle,
+	struct bytes data, uint64_t offset, int flags, struct store_reply reply)
+{
+	struct handle *h = handle_find(s, handle);
+	struct store_result result = {.size = data.size};
+	uint64_t end;
+	int rc;
+
+	if (!h || !handle_writes(h)) {
+		reply_with(reply, STORE_BAD_HANDLE, NULL);
+		return;
+	}
+	store_now(s);
+	rc = s->failed || s->config.read_only ? -EROFS : h->error;
+	if (rc || data.size == 0) {
+		reply_with(reply, rc, &result);
+		return;
+	}
+	h->writer = store_process(s, caller);
+	if (flags & O_APPEND) {
+		if (h->has_stage) {
+			append_to_stage(s, caller, h, data, reply);
+		} else {
+			append(s, caller, h, data, reply);
+		}
+		return;
+	}
+	end = offset > UINT64_MAX - data.size ? UINT64_MAX : offset + data.size;
+	if (!h->has_stage || end > h->stage.size) {
+		uint64_t size = h->has_stage ? h->stage.size : value_size(h->node->value);
+
+		rc = handle_resize(s, h, end > size ? end : size);
+		if (rc) {
+			reply_with(reply, rc, NULL);
+			return;
+		}
+	}
+	memcpy(h->stage.data + offset, data.data, data.size);
+	h->written = true;
+	h->written_at = s->now.wall;
+	h->staged.has_mtime = false;
+	result.ino = h->node->ino;
+	reply_with(reply, 0, &result);
+}
+
+int store_allocate(struct store *s, const struct store_caller *caller, uint64_t handle,
+	uint64_t size)
+{
+	struct handle *h = handle_find(s, handle);
+	uint64_t old;
+
+	if (!h || !handle_writes(h)) {
+		return STORE_BAD_HANDLE;
+	}
+	store_now(s);
+	h->writer = store_process(s, caller);
+	old = h->has_stage ? h->stage.size : value_size(h->node->value);
+	return size <= old ? 0 : handle_resize(s, h, size);
+}
+
+/* --- closing --------------------------------------------------------------------- */
+
+void store_flush(struct store *s, const struct store_caller *caller, uint64_t handle,
+	struct store_reply reply)
+{
+	struct handle *h = handle_find(s, handle);
+	int rc;
+
+	if (!h) {
+		reply_with(reply, STORE_BAD_HANDLE, NULL);
+		return;
+	}
+	if ((!h->written && !h->error) || store_process(s, caller) != h->process) {
+		reply_with(reply, 0, &(struct store_result){.ino = h->node->ino});
+		return;
+	}
+	rc = h->error;
+	if (rc) {
+		h->error = 0;
+		reply_with(reply, rc, NULL);
+		return;
+	}
+	handle_commit(s, caller, h, false, NULL, reply);
+}
+
+static void synced(void *arg, int status)
+{
+	struct store_reply *r = arg;
+
+	reply_with(*r, status, &(struct store_result){0});
+	free(r);
+}
+
+void store_fsync(struct store *s, const struct store_caller *caller, uint64_t handle,
+	struct store_reply reply)
+{
+	struct handle *h = handle ? handle_find(s, handle) : NULL;
+	struct store_reply *r;
+	int rc;
+
+	if (handle && !h) {
+		reply_with(reply, STORE_BAD_HANDLE, NULL);
+		return;
+	}
+	rc = h && h->error ? h->error : s->failed ? -EIO : 0;
+	if (rc) {
+		if (h) {
+			h->error = 0;
+		}
+		reply_with(reply, rc, NULL);
+		return;
+	}
+	if (h && (h->has_stage || (h->makes && h->node->is_pending))) {
+		handle_commit(s, caller, h, true, NULL, reply);
+		return;
+	}
+	r = malloc(sizeof(*r));
+	if (!r) {
+		reply_with(reply, -ENOMEM, NULL);
+		return;
+	}
+	*r = reply;
+	s->ops->sync(s->backend, synced, r);
+}
+
+static void released(void *arg, int rc, const struct store_result *result)
+{
+	(void)arg;
+	(void)result;
+	if (rc) {
+		log_warning("a value could not be kept at the end of its last descriptor (%s)",
+			rc < 0 ? strerror(-rc) : "refused");
+	}
+}
+
+void store_release(struct store *s, uint64_t handle)
+{
+	struct handle *h = handle_find(s, handle);
+
+	if (!h) {
+		return;
+	}
+	store_now(s);
+	if (h->has_stage || (h->makes && h->node->is_pending)) {
+		handle_commit(s, &h->opener, h, false, NULL,
+			(struct store_reply){.done = released});
+	}
+	handle_destroy(s, h);
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The cubbyfs authors */
+
+/* What the tree is made of: nodes (inodes) and entries (names of nodes).
+ *
+ * The tree owns nodes that have a name; references (of the kernel, of an
+ * operation under way) and handles keep one that has none. An entry belongs to
+ * the namespace that it is in. */
+#pragma once
+
+#include "base/bytes.h"
+#include "base/table.h"
+#include "store/policy.h"
+#include "store/value.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+struct handle;
+struct entry;
+
+/* An extended attribute; the value follows the name and its NUL. */
+struct xattr {
+	struct xattr *next;
+	uint32_t value_size;
+	uint16_t name_size;
+	char name[];
+};
+
+/* What few nodes have. */
+struct extra {
+	struct xattr *xattrs;
+	char *action; /* why the last change was made, or NULL */
+};
+
+/* A key that is being made: a node that has no name yet. */
+struct pending {
+	struct table_link by_name;
+	struct node *node;
+	uint64_t parent;
+	uint32_t n_commits; /* under way */
+	uint8_t name_size;
+	char name[];
+};
+
+/* The names in a namespace, in the order of their making. A slot is an entry,
+ * or, with the lowest bit set, the cookie of one that has gone. */
+struct directory {
+	uintptr_t *slots;
+	size_t n_slots, capacity;
+	size_t n_live;
+	uint64_t next_cookie;
+	uint32_t n_directories;
+	struct policy *policy; /* NULL: none */
+	char *hint; /* replay: where it was, if its own line has not been seen; else NULL */
+};
+
+struct node {
+	struct table_link by_ino;
+	uint64_t ino;
+	uint32_t mode, uid, gid;
+	uint32_t nlink; /* names; a directory's own "." and children's ".." are added by stat */
+	uint64_t revision;
+	uint64_t version;
+	int64_t created, changed, mtime, atime; /* wall clock, ns */
+	union {
+		struct value *value;	 /* key, symlink; NULL: empty */
+		struct directory *directory;
+		uint64_t rdev;
+	};
+	struct extra *extra; /* NULL: none */
+	union {
+		struct entry *names;
+		struct pending *pending; /* if is_pending */
+	};
+	struct handle *handles; /* those open for writing */
+	uint32_t refs;		/* references, handles and operations under way */
+	uint32_t n_open;	/* handles */
+	uint32_t epoch;		/* of the last snapshot that it is in */
+	bool is_pending;
+	bool is_expired; /* and has no name any more */
+};
+
+struct entry {
+	struct table_link by_name;
+	struct node *parent, *node;
+	struct entry *next_name; /* another name of the node */
+	uint64_t cookie;
+	uint32_t timer; /* its deadline's place, see expiry.c */
+	uint8_t name_size;
+	char name[];
+};
+
+/* On the heap, zeroed but for ino and mode; NULL without memory. A directory
+ * comes with its struct directory. */
+struct node *node_create(uint64_t ino, uint32_t mode);
+void node_destroy(struct node *n);
+
+struct entry *entry_create(struct bytes name);
+void entry_destroy(struct entry *e);
+
+struct xattr *xattr_create(struct bytes name, struct bytes value);
+struct bytes xattr_name(const struct xattr *x);
+struct bytes xattr_value(const struct xattr *x);
+/* The attribute of that name in a list, or NULL. */
+struct xattr *xattr_find(struct xattr *list, struct bytes name);
+/* Takes it out of the list and frees it, if it is there. */
+void xattr_drop(struct xattr **list, struct bytes name);
+void xattr_destroy_all(struct xattr *list);
+
+static inline bool node_is_directory(const struct node *n)
+{
+	return S_ISDIR(n->mode);
+}
+
+static inline bool node_has_value(const struct node *n)
+{
+	return S_ISREG(n->mode) || S_ISLNK(n->mode);
+}
+
+static inline struct bytes entry_name(const struct entry *e)
+{
+	return bytes_of(e->name, e->name_size);
+}
+
+static inline struct xattr *node_xattrs(const struct node *n)
+{
+	return n->extra ? n->extra->xattrs : NULL;
+}

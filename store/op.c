@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The cubbyfs authors */
+
+#include "store/op.h"
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "store/internal.h"
+
+#include <errno.h>
+
+void staged_finish(struct staged *s)
+{
+	free(s->action);
+	xattr_destroy_all(s->xattrs);
+	xattr_destroy_all(s->removed);
+	*s = (struct staged){0};
+}
+
+void reply_with(struct store_reply reply, int rc, const struct store_result *result)
+{
+	if (reply.done) {
+		reply.done(reply.arg, rc, rc == 0 ? result : NULL);
+	}
+}
+
+void op_reset(struct op *op)
+{
+	if (op->prepared) {
+		tree_unprepare(op->prepared, op->n_changes);
+		free(op->prepared);
+		op->prepared = NULL;
+	}
+	for (size_t i = 0; i < op->n_kept; i++) {
+		free(op->kept[i]);
+	}
+	op->n_kept = 0;
+	op->n_changes = 0;
+	op->local = false;
+	op->made = 0;
+	value_unref(op->planned);
+	op->planned = NULL;
+}
+
+static void op_destroy(struct op *op)
+{
+	op_reset(op);
+	free(op->kept);
+	free(op->changes);
+	free(op->name);
+	free(op->to_name);
+	buffer_finish(&op->data);
+	value_unref(op->value);
+	staged_finish(&op->staged);
+	if (op->node) {
+		tree_unref(&op->s->tree, op->node, 1);
+	}
+	free(op);
+}
+
+struct op *op_create(struct store *s, const struct store_caller *caller,
+	int (*plan)(struct op *op), struct node *node, const char *name, const char *to_name,
+	struct store_reply reply)
+{
+	struct op *op = calloc(1, sizeof(*op));
+
+	if (op) {
+		op->s = s;
+		op->plan = plan;
+		op->caller = *caller;
+		op->reply = reply;
+		op->node = node;
+		if (node) {
+			tree_ref(node);
+		}
+		op->name = name ? strdup(name) : NULL;
+		op->to_name = to_name ? strdup(to_name) : NULL;
+		op->durable = s->config.sync;
+		if ((!name || op->name) && (!to_name || op->to_name)) {
+			return op;
+		}
+		op_destroy(op);
+	}
+	reply_with(reply, -ENOMEM, NULL);
+	return NULL;
+}
+
+static void op_end(struct op *op, int rc)
+{
+	struct store_reply reply = op->reply;
+	struct store_result result = op->result;
+
+	if (op->ended) {
+		op->ended(op, rc);
+	}
+	if (rc == 0 && op->remember) {
+		store_remember(op->s, result.ino);
+	}
+	op_destroy(op);
+	reply_with(reply, rc, &result);
+}
+
+void op_refuse(struct op *op, int rc)
+{
+	op_end(op, rc);
+}
+
+/* --- for plans ------------------------------------------------------------ */
+
+struct change *op_change(struct op *op, enum change_type type, uint64_t ino)
+{
+	struct change *c;
+
+	if (op->n_changes == op->capacity) {
+		size_t capacity = op->capacity ? op->capacity * 2 : 1;
+
+		c = realloc(op->changes, capacity * sizeof(*c));
+		if (!c) {
+			return NULL;
+		}
+		op->changes = c;
+		op->capacity = capacity;
+	}
+	c = &op->changes[op->n_changes++];
+	*c = (struct change){.type = type, .ino = ino};
+	return c;
+}
+
+int op_keep(struct op *op, void *memory)
+{
+	void **kept;
+
+	if (!memory) {
+		return -ENOMEM;
+	}
+	kept = realloc(op->kept, (op->n_kept + 1) * sizeof(*kept));
+	if (!kept) {
+		free(memory);
+		return -ENOMEM;
+	}
+	op->kept = kept;
+	op->kept[op->n_kept++] = memory;
+	return 0;
+}
+
+int op_place(struct op *op, const struct node *parent, struct bytes name, struct place *out)
+{
+	struct buffer path = {0};
+	int rc = tree_path(parent, name, &path);
+
+	if (rc) {
+		buffer_finish(&path);
+		return rc;
+	}
+	rc = op_keep(op, path.data);
+	if (rc == 0) {
+		out->parent = parent->ino;
+		out->path = buffer_bytes(&path);
+	}
+	return rc;
+}
+
+int op_clear(struct op *op, const struct node *parent, struct bytes name)
+{
+	struct entry *e = tree_entry(&op->s->tree, parent, name);
+	struct change *c;
+
+	if (!e || tree_alive(&op->s->tree, e, op->s->now.elapsed)) {
+		return 0;
+	}
+	c = op_change(op, CHANGE_EXPIRE, e->node->ino);
+	return c ? op_place(op, parent, name, &c->place) : -ENOMEM;
+}
+
+/* --- the way into the log --------------------------------------------------- */
+
+static void on_sync(void *arg, int status)
+{
+	op_end(arg, status);
+}
+
+static void commit(struct op *op)
+{
+	struct store *s = op->s;
+
+	tree_apply(&s->tree, &op->transition, op->prepared, op->moment);
+	free(op->prepared);
+	op->prepared = NULL;
+	if (op->applied) {
+		op->applied(op);
+	}
+	if (op->local) {
+		op_end(op, 0);
+		return;
+	}
+	if (s->dirty_since == 0) {
+		s->dirty_since = op->moment.elapsed;
+	}
+	if (op->durable) {
+		s->ops->sync(s->backend, on_sync, op);
+	} else {
+		op_end(op, 0);
+	}
+}
+
+static void on_append(void *arg, int status)
+{
+	struct op *op = arg;
+	struct store *s = op->s;
+
+	s->running = NULL;
+	if (status == BACKEND_CONFLICT) {
+		op_reset(op);
+		op->next = s->queue;
+		if (!s->queue) {
+			s->queue_tail = &op->next;
+		}
+		s->queue = op;
+	} else if (status != 0) {
+		if (status != -ENOSPC && !s->failed) {
+			s->failed = status;
+			log_error("%s: writing failed (%s); read-only from now on", s->location,
+				strerror(-status));
+		}
+		op_end(op, status);
+	} else {
+		commit(op);
+	}
+	op_pump(s);
+}
+
+static int plan(struct op *op)
+{
+	struct store *s = op->s;
+	int rc;
+
+	store_now(s);
+	op->moment = s->now;
+	rc = op->plan(op);
+	if (rc) {
+		return rc;
+	}
+	op->transition = (struct transition){
+		.revision = op->local ? 0 : s->tree.revision + 1,
+		.at = op->moment.wall,
+		.by = op->caller.uid,
+		.action = bytes_of_string(op->staged.action ? op->staged.action : ""),
+		.changes = op->changes,
+		.n_changes = op->n_changes,
+	};
+	op->prepared = calloc(op->n_changes, sizeof(*op->prepared));
+	if (!op->prepared) {
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < op->n_changes && op->planned; i++) {
+		if (op->changes[i].type == CHANGE_APPEND || (op->changes[i].fields & HAS_VALUE)) {
+			op->prepared[i].value = steal_pointer(&op->planned);
+		}
+	}
+	rc = tree_prepare(&s->tree, &op->transition, op->prepared);
+	if (rc) {
+		free(op->prepared);
+		op->prepared = NULL;
+	}
+	return rc;
+}
+
+static void start(struct op *op)
+{
+	struct store *s = op->s;
+	int rc = s->failed || s->config.read_only ? -EROFS : 0;
+
+	if (rc == 0) {
+		rc = plan(op);
+	}
+	if (rc == OP_NOTHING) {
+		op_end(op, 0);
+	} else if (rc) {
+		op_end(op, rc);
+	} else if (op->local) {
+		commit(op);
+	} else {
+		s->running = op;
+		s->ops->append(s->backend, &op->transition, on_append, op);
+	}
+}
+
+void op_pump(struct store *s)
+{
+	if (s->pumping) {
+		return;
+	}
+	s->pumping = true;
+	while (s->queue && !s->running) {
+		struct op *op = s->queue;
+
+		s->queue = op->next;
+		if (!s->queue) {
+			s->queue_tail = &s->queue;
+		}
+		op->next = NULL;
+		start(op);
+	}
+	s->pumping = false;
+}
+
+void op_submit(struct op *op)
+{
+	struct store *s = op->s;
+
+	*s->queue_tail = op;
+	s->queue_tail = &op->next;
+	op_pump(s);
+}

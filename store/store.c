@@ -1,0 +1,544 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The cubbyfs authors */
+
+/* Opening, closing, and what is due by the clock.
+ *
+ * TTLs. A deadline is kept in the log on the wall clock, and here on a clock
+ * that runs by itself (clock_elapsed): while the store is open no setting of
+ * the wall clock makes a TTL longer or shorter. When it is opened, the wall
+ * clock counts from the newest time that the log knows of, so that a clock that
+ * was set back meanwhile does not revive a key. Expired is what is past its
+ * deadline, whether or not it has been swept away yet; sweeping writes a
+ * transition for each key, some at a time. */
+#include "store/internal.h"
+
+#include "base/cleanup.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <json-c/json.h>
+#include <stdio.h>
+#include <sys/vfs.h>
+
+#define COMMIT_DEFAULT NSEC_PER_SEC
+#define COMPACT_MIN_DEFAULT (UINT64_C(1) << 20)
+#define LOCK_WAIT_DEFAULT (2 * NSEC_PER_SEC)
+#define EXPIRE_BATCH 64
+#define EXPIRE_RETRY NSEC_PER_SEC
+
+void store_config_init(struct store_config *config)
+{
+	*config = (struct store_config){
+		.max_value = STORE_MAX_VALUE_DEFAULT,
+		.commit = COMMIT_DEFAULT,
+		.compact_min = COMPACT_MIN_DEFAULT,
+		.lock_wait = LOCK_WAIT_DEFAULT,
+		.mode = 0755,
+		.uid = getuid(),
+		.gid = getgid(),
+	};
+}
+
+/* --- what the files of the store share ----------------------------------- */
+
+void store_now(struct store *s)
+{
+	s->now.wall = clock_wall(s->config.clock);
+	s->now.elapsed = clock_elapsed(s->config.clock);
+}
+
+pid_t store_process(struct store *s, const struct store_caller *caller)
+{
+	return s->config.process_of ? s->config.process_of(caller->pid) : caller->pid;
+}
+
+uint64_t store_max_value(const struct store *s, const struct node *parent)
+{
+	const struct policy *p = parent ? parent->directory->policy : NULL;
+
+	return p && p->max_value != UINT64_MAX ? p->max_value : s->config.max_value;
+}
+
+struct node *store_home(struct store *s, const struct node *n)
+{
+	struct entry *e;
+
+	if (n->is_pending) {
+		return tree_node(&s->tree, n->pending->parent);
+	}
+	e = tree_name(&s->tree, n, s->now.elapsed);
+	return e ? e->parent : NULL;
+}
+
+int store_may_add(struct store *s, const struct node *parent)
+{
+	const struct policy *p = parent->directory->policy;
+	uint64_t alive = 0;
+
+	if (!p || p->max_keys == UINT64_MAX) {
+		return 0;
+	}
+	if (parent->directory->n_live < p->max_keys) {
+		return 0;
+	}
+	/* Some of them may have expired without having been swept away. */
+	for (struct entry *e = tree_next(parent, 0); e; e = tree_next(parent, e->cookie)) {
+		alive += !node_is_directory(e->node) &&
+			tree_alive(&s->tree, e, s->now.elapsed);
+	}
+	return alive < p->max_keys ? 0 : STORE_TOO_MANY;
+}
+
+int64_t store_default_ttl(const struct node *parent)
+{
+	const struct policy *p = parent->directory->policy;
+
+	return p ? p->default_ttl : -1;
+}
+
+int store_check_name(const char *name)
+{
+	size_t size = strlen(name);
+
+	if (size > STORE_NAME_MAX) {
+		return STORE_NAME_TOO_LONG;
+	}
+	return size == 0 || memchr(name, '/', size) || strcmp(name, ".") == 0 ||
+			strcmp(name, "..") == 0 ?
+		STORE_INVALID : 0;
+}
+
+int store_namespace(struct store *s, uint64_t ino, struct node **out)
+{
+	struct node *n = tree_node(&s->tree, ino);
+
+	if (!n || !tree_attached(&s->tree, n)) {
+		return STORE_NOT_FOUND;
+	}
+	if (!node_is_directory(n)) {
+		return STORE_NOT_DIRECTORY;
+	}
+	*out = n;
+	return 0;
+}
+
+/* --- opening ------------------------------------------------------------- */
+
+struct replay {
+	struct store *s;
+	struct prepared *prepared;
+	size_t capacity;
+};
+
+static int replay_one(void *arg, const struct transition *t)
+{
+	struct replay *r = arg;
+	struct tree *tree = &r->s->tree;
+	int rc;
+
+	if (t->n_changes > r->capacity) {
+		free(r->prepared);
+		r->capacity = t->n_changes;
+		r->prepared = malloc(r->capacity * sizeof(*r->prepared));
+		if (!r->prepared) {
+			r->capacity = 0;
+			return -ENOMEM;
+		}
+	}
+	memset(r->prepared, 0, t->n_changes * sizeof(*r->prepared));
+	rc = tree_prepare(tree, t, r->prepared);
+	if (rc == 0) {
+		tree_apply(tree, t, r->prepared, r->s->now);
+	}
+	return rc;
+}
+
+static int replay(struct store *s)
+{
+	struct replay r = {.s = s};
+	uint64_t next_ino = 0, last_revision = 0;
+	int64_t last_at = 0;
+	struct moment now;
+	int rc;
+
+	s->tree.replaying = true;
+	rc = s->ops->replay(s->backend, replay_one, &r, &next_ino, &last_at, &last_revision);
+	free(r.prepared);
+	if (rc) {
+		return rc;
+	}
+	if (next_ino > s->tree.next_ino) {
+		s->tree.next_ino = next_ino;
+	}
+	if (last_revision > s->tree.revision) {
+		s->tree.revision = last_revision;
+	}
+	store_now(s);
+	now = s->now;
+	if (now.wall < last_at) {
+		log_warning("%s: the clock was set back; TTLs go on from the last change",
+			s->location);
+		now.wall = last_at;
+	}
+	return tree_replayed(&s->tree, now);
+}
+
+static void foreign(void *arg, const struct transition *t)
+{
+	struct store *s = arg;
+	struct prepared *prepared = calloc(t->n_changes, sizeof(*prepared));
+
+	store_now(s);
+	if (!prepared || tree_prepare(&s->tree, t, prepared)) {
+		/* The state is behind the log for good: no more writes on it. */
+		log_error("%s: out of memory for a change of another machine", s->location);
+		s->failed = -ENOMEM;
+	} else {
+		tree_apply(&s->tree, t, prepared, s->now);
+	}
+	free(prepared);
+}
+
+static void progress(void *arg, uint64_t done, uint64_t total)
+{
+	struct store *s = arg;
+
+	if (s->config.progress) {
+		s->config.progress(s->config.arg, done, total);
+	}
+}
+
+static int explain(char **error, const char *location, const char *what)
+{
+	if (asprintf(error, "%s: %s", location, what) < 0) {
+		*error = NULL;
+	}
+	return STORE_INVALID;
+}
+
+static int open_backend(struct store *s, char **error)
+{
+	const char *location = s->location;
+	struct backend_config config = {
+		.disk = s->config.disk,
+		.clock = s->config.clock,
+		.segment_size = s->config.segment_size,
+		.read_only = s->config.read_only,
+		.lock_wait = s->config.lock_wait,
+		.foreign = foreign,
+		.progress = progress,
+		.arg = s,
+	};
+
+	s->ops = s->config.backend ? s->config.backend : backend_find(s->location, &location);
+	if (!s->ops) {
+		return explain(error, s->location, "no backend for this is built in");
+	}
+	return s->ops->open(&s->backend, location, &config, error);
+}
+
+int store_open(struct store **out, const struct store_config *config, char **error)
+{
+	struct store *s = calloc(1, sizeof(*s));
+	int rc;
+
+	*error = NULL;
+	if (!s) {
+		return -ENOMEM;
+	}
+	s->config = *config;
+	s->config.clock = config->clock ? config->clock : &clock_system;
+	s->config.disk = config->disk ? config->disk : &disk_posix;
+	s->config.max_value = config->max_value ? config->max_value : STORE_MAX_VALUE_DEFAULT;
+	s->config.compact_min = config->compact_min ? config->compact_min : COMPACT_MIN_DEFAULT;
+	s->queue_tail = &s->queue;
+	s->location = strdup(config->location);
+	store_now(s);
+	s->opened = s->now.elapsed;
+	rc = s->location ? handle_table_init(&s->handles) : -ENOMEM;
+	rc = rc ? rc : tree_init(&s->tree, config->uid, config->gid, config->mode, s->now.wall);
+	rc = rc ? rc : open_backend(s, error);
+	rc = rc ? rc : replay(s);
+	if (rc) {
+		if (!*error) {
+			explain(error, config->location, rc < 0 ? strerror(-rc) : "cannot be opened");
+		}
+		store_close(s);
+		return rc;
+	}
+	*out = s;
+	return 0;
+}
+
+int store_close(struct store *s)
+{
+	int rc = 0;
+
+	if (!s) {
+		return 0;
+	}
+	if (s->backend) {
+		compaction_stop(s);
+		rc = s->ops->close(s->backend);
+		s->backend = NULL;
+	}
+	if (s->handles.by_id.buckets) {
+		handle_table_finish(s);
+	}
+	if (s->tree.root) {
+		tree_finish(&s->tree);
+	}
+	free(s->location);
+	free(s);
+	return rc;
+}
+
+/* --- the loop -------------------------------------------------------------- */
+
+int store_poll_fd(struct store *s)
+{
+	return s->ops->poll_fd(s->backend);
+}
+
+void store_dispatch(struct store *s)
+{
+	s->ops->dispatch(s->backend);
+}
+
+/* The key whose deadline is the soonest, if it has passed. */
+static int plan_expire(struct op *op)
+{
+	const struct deadline *d = expiry_first(&op->s->tree.expiry);
+	struct change *c;
+
+	if (!d || d->at > op->moment.elapsed) {
+		return OP_NOTHING;
+	}
+	c = op_change(op, CHANGE_EXPIRE, d->entry->node->ino);
+	return c ? op_place(op, d->entry->parent, entry_name(d->entry), &c->place) : -ENOMEM;
+}
+
+static void expire_ended(struct op *op, int rc)
+{
+	if (rc) {
+		/* It is gone for readers all the same. */
+		op->s->expire_not_before = op->moment.elapsed + EXPIRE_RETRY;
+	} else {
+		op->s->expired += op->n_changes;
+	}
+}
+
+bool store_expire(struct store *s, unsigned limit)
+{
+	const struct store_caller nobody = {0};
+
+	while (limit-- > 0) {
+		const struct deadline *d = expiry_first(&s->tree.expiry);
+		struct op *op;
+
+		if (!d || d->at > s->now.elapsed || s->now.elapsed < s->expire_not_before ||
+			s->failed || s->config.read_only || s->running) {
+			return false;
+		}
+		op = op_create(s, &nobody, plan_expire, NULL, NULL, NULL, (struct store_reply){0});
+		if (!op) {
+			return false;
+		}
+		op->durable = false;
+		op->ended = expire_ended;
+		op_submit(op);
+	}
+	return true;
+}
+
+static void background_synced(void *arg, int status)
+{
+	struct store *s = arg;
+
+	s->syncing = false;
+	if (status && !s->failed) {
+		s->failed = status;
+		log_error("%s: syncing failed (%s); read-only from now on", s->location,
+			strerror(-status));
+	}
+}
+
+/* ns until the next sync is due, or -1. */
+static int64_t sync_step(struct store *s)
+{
+	int64_t due;
+
+	if (s->dirty_since == 0 || s->config.commit <= 0 || s->syncing || s->failed) {
+		return -1;
+	}
+	due = s->dirty_since + s->config.commit - s->now.elapsed;
+	if (due > 0) {
+		return due;
+	}
+	s->dirty_since = 0;
+	s->syncing = true;
+	s->ops->sync(s->backend, background_synced, s);
+	return -1;
+}
+
+static int64_t sooner(int64_t a, int64_t b)
+{
+	return a < 0 ? b : b < 0 || a < b ? a : b;
+}
+
+int64_t store_tick(struct store *s)
+{
+	const struct deadline *d;
+	int64_t next = -1;
+
+	store_now(s);
+	if (store_expire(s, EXPIRE_BATCH)) {
+		next = 0;
+	} else {
+		d = expiry_first(&s->tree.expiry);
+		if (d && !s->failed && !s->config.read_only) {
+			int64_t at = d->at > s->expire_not_before ? d->at : s->expire_not_before;
+
+			next = at > s->now.elapsed ? at - s->now.elapsed : 0;
+		}
+	}
+	next = sooner(next, sync_step(s));
+	return sooner(next, compaction_step(s));
+}
+
+/* --- the whole --------------------------------------------------------------- */
+
+int store_statfs(struct store *s, struct statvfs *out)
+{
+	struct backend_usage usage = {0};
+	uint64_t names = s->tree.n_keys + s->tree.n_namespaces + 1;
+
+	s->ops->usage(s->backend, &usage);
+	*out = usage.space;
+	if (out->f_bsize == 0) {
+		/* In memory: what the machine has. */
+		struct statfs memory;
+
+		if (statfs("/proc", &memory)) {
+			return -errno;
+		}
+		out->f_bsize = out->f_frsize = (unsigned long)sysconf(_SC_PAGESIZE);
+		out->f_blocks = (fsblkcnt_t)sysconf(_SC_PHYS_PAGES);
+		out->f_bfree = out->f_bavail = (fsblkcnt_t)sysconf(_SC_AVPHYS_PAGES);
+	}
+	out->f_files = names + out->f_bavail;
+	out->f_ffree = out->f_favail = out->f_bavail;
+	out->f_namemax = STORE_NAME_MAX;
+	return 0;
+}
+
+static void add_number(struct json_object *o, const char *name, uint64_t n)
+{
+	json_object_object_add(o, name, json_object_new_uint64(n));
+}
+
+static const char *errno_name(int rc)
+{
+	return rc ? strerrorname_np(-rc) : NULL;
+}
+
+int store_stats(struct store *s, struct buffer *out)
+{
+	struct backend_usage usage = {0};
+	struct json_object *o = json_object_new_object();
+	struct json_object *log = json_object_new_object();
+	struct json_object *damage = json_object_new_object();
+	const char *text;
+	int rc = -ENOMEM;
+
+	store_now(s);
+	s->ops->usage(s->backend, &usage);
+	if (o && log && damage) {
+		json_object_object_add(o, "store", json_object_new_string(s->location));
+		json_object_object_add(o, "backend", json_object_new_string(s->ops->name));
+		json_object_object_add(o, "uptime_seconds",
+			json_object_new_double((double)(s->now.elapsed - s->opened) / 1e9));
+		add_number(o, "revision", s->tree.revision);
+		add_number(o, "keys", s->tree.n_keys);
+		add_number(o, "namespaces", s->tree.n_namespaces);
+		add_number(o, "keys_with_ttl", s->tree.expiry.size);
+		add_number(o, "expired", s->expired);
+		add_number(o, "open_handles", s->handles.by_id.n_items);
+		add_number(o, "staged_bytes", s->handles.staged_bytes);
+		add_number(o, "live_bytes", (uint64_t)compaction_live_bytes(s));
+		json_object_object_add(o, "read_only",
+			json_object_new_boolean(s->failed || s->config.read_only));
+		json_object_object_add(o, "failed", s->failed ?
+			json_object_new_string(errno_name(s->failed)) : NULL);
+		json_object_object_add(o, "stale", json_object_new_boolean(0));
+		add_number(log, "bytes", usage.bytes);
+		add_number(log, "segments", usage.segments);
+		add_number(log, "appends", usage.appends);
+		add_number(log, "syncs", usage.syncs);
+		add_number(log, "compactions", usage.compactions);
+		json_object_object_add(log, "compacting",
+			json_object_new_boolean(s->compaction.active));
+		json_object_object_add(o, "log", json_object_get(log));
+		add_number(damage, "damaged_lines", usage.damaged_lines);
+		add_number(damage, "damaged_bytes", usage.damaged_bytes);
+		add_number(damage, "torn_bytes", usage.torn_bytes);
+		add_number(damage, "missing_revisions", usage.missing_revisions);
+		add_number(damage, "unresolved_changes", s->tree.unresolved);
+		json_object_object_add(o, "damage", json_object_get(damage));
+		text = json_object_to_json_string_ext(o,
+			JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE);
+		rc = text ? buffer_append_string(out, text) : -ENOMEM;
+		rc = rc ? rc : buffer_append(out, "\n", 1);
+	}
+	json_object_put(o);
+	json_object_put(log);
+	json_object_put(damage);
+	return rc;
+}
+
+/* --- the log as text ------------------------------------------------------------ */
+
+struct store_log {
+	const struct backend_ops *ops;
+	struct backend_log *log;
+};
+
+int store_log_open(struct store *s, struct store_log **out)
+{
+	struct store_log *log;
+	int rc;
+
+	if (!s->ops->log_open) {
+		return STORE_UNSUPPORTED;
+	}
+	log = calloc(1, sizeof(*log));
+	if (!log) {
+		return -ENOMEM;
+	}
+	log->ops = s->ops;
+	rc = s->ops->log_open(s->backend, &log->log);
+	if (rc) {
+		free(log);
+		return rc;
+	}
+	*out = log;
+	return 0;
+}
+
+uint64_t store_log_size(struct store_log *log)
+{
+	return log->ops->log_size(log->log);
+}
+
+ssize_t store_log_read(struct store_log *log, void *data, size_t size, uint64_t offset)
+{
+	return log->ops->log_read(log->log, data, size, offset);
+}
+
+void store_log_close(struct store_log *log)
+{
+	if (log) {
+		log->ops->log_close(log->log);
+		free(log);
+	}
+}

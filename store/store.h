@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The cubbyfs authors */
+
+/* The state store: a tree of namespaces and keys, kept by a log.
+ *
+ * This is the whole public face; the front end and the command-line tool
+ * include nothing else of store/. There is no FUSE in it.
+ *
+ * Threads. All calls for a store come from one thread, its owner's; callbacks
+ * are made on that thread, from within a call or from store_dispatch.
+ *
+ * Results. 0 is success. A positive enum store_outcome is an answer that a
+ * caller must expect; a negative errno is a fault (-EIO, -ENOSPC, -ENOMEM,
+ * -EROFS). Calls that change the state answer through a struct store_reply,
+ * exactly once, within the call where the log completes at once and later
+ * where it does not; what they are given (names, values) is copied if it is
+ * needed for longer than the call.
+ *
+ * Identity. Nodes are named by their inode number, open keys by the number of
+ * their handle: no pointer leaves the store.
+ *
+ * Staging. What is written through a handle is staged, and becomes the value
+ * as one revision: when the process that opened the handle closes it
+ * (store_flush), at store_fsync, or at the latest when the last descriptor
+ * goes (store_release). A key made by store_create without O_EXCL, for
+ * writing, does not exist for other processes until then. */
+#pragma once
+
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "store/backend.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/types.h>
+
+struct store;
+
+enum store_outcome {
+	STORE_OK = 0,
+	STORE_NOT_FOUND,      /* no such name, expired, or the node is gone */
+	STORE_EXISTS,         /* the name is taken */
+	STORE_NOT_EMPTY,      /* the namespace has keys */
+	STORE_NOT_DIRECTORY,
+	STORE_IS_DIRECTORY,
+	STORE_NAME_TOO_LONG,
+	STORE_INVALID,        /* a value that makes no sense here */
+	STORE_OUT_OF_RANGE,   /* a number past 64 bits; a buffer too small */
+	STORE_CONFLICT,       /* the revision has moved on */
+	STORE_TOO_LARGE,      /* past max_value */
+	STORE_TOO_MANY,       /* past max_keys */
+	STORE_NO_ATTRIBUTE,   /* no such extended attribute */
+	STORE_DENIED,         /* not allowed for anybody */
+	STORE_UNSUPPORTED,
+	STORE_BAD_HANDLE,     /* no such handle, or not open for that */
+	STORE_TOO_MANY_LINKS,
+	STORE_LOOP,
+	STORE_STALE, /* the name has appeared meanwhile: look it up again (ESTALE) */
+};
+
+#define STORE_NAME_MAX 255
+#define STORE_LINK_MAX 65000
+#define STORE_MAX_VALUE_DEFAULT (UINT64_C(1) << 20)
+/* No value is larger, whatever the policy says. */
+#define STORE_MAX_VALUE_LIMIT (UINT64_C(1) << 30)
+
+struct store_config {
+	const char *location; /* STORE of design 1.1; borrowed during open */
+	/* Seams; NULL for the system's. Borrowed until store_close. */
+	const struct clock *clock;
+	struct disk *disk;
+	const struct backend_ops *backend; /* instead of what location names */
+	/* The process (thread-group id) that a thread belongs to. NULL: the
+	 * identity, for callers that are one thread. */
+	pid_t (*process_of)(pid_t thread);
+	uint64_t max_value;    /* bytes; 0: default */
+	int64_t commit;        /* ns until a change is on the disk by itself; 0: only when asked */
+	bool sync;             /* every commit answers when it is on the disk */
+	bool read_only;        /* nothing is written, no lock is taken */
+	uint64_t segment_size; /* 0: default */
+	uint64_t compact_min;  /* bytes below which it never compacts by itself; 0: default (1 MiB) */
+	int64_t lock_wait;     /* ns to wait for another holder that is ending */
+	/* The root of a store that is made new. */
+	uid_t uid;
+	gid_t gid;
+	mode_t mode; /* permission bits */
+	/* Progress of the replay in bytes. May be NULL. */
+	void (*progress)(void *arg, uint64_t done, uint64_t total);
+	void *arg;
+};
+
+/* Fills in the defaults. */
+void store_config_init(struct store_config *config);
+
+/* Opens or makes a store and replays its log. On failure a negative errno or
+ * STORE_INVALID/STORE_UNSUPPORTED, and a sentence in *error (owned by the
+ * caller). */
+int store_open(struct store **out, const struct store_config *config, char **error);
+
+/* Ends everything that is open, syncs, closes. NULL is fine. 0 or the errno
+ * of a sync that failed. */
+int store_close(struct store *s);
+
+/* --- the loop ---------------------------------------------------------- */
+
+/* A descriptor that is readable when store_dispatch has work, or -1. */
+int store_poll_fd(struct store *s);
+
+/* Calls completions that are due. */
+void store_dispatch(struct store *s);
+
+/* Does what is due by the clock: expires keys, syncs, compacts a slice (for
+ * at most about a millisecond). Returns ns until it wants to be called again,
+ * 0 for at once, -1 for never. Calling it early is harmless. */
+int64_t store_tick(struct store *s);
+
+/* --- who asks ---------------------------------------------------------- */
+
+struct store_caller {
+	uid_t uid;
+	gid_t gid;
+	pid_t pid; /* a thread's id; 0: unknown */
+};
+
+/* --- answers ----------------------------------------------------------- */
+
+/* What a successful change tells. */
+struct store_result {
+	uint64_t ino;     /* the node that was made or changed */
+	uint64_t handle;  /* store_create */
+	size_t size;      /* store_write: bytes taken */
+	struct stat stat; /* of `ino`, for calls that make or change a node */
+};
+
+/* `result` is NULL unless rc is 0, and valid only during the call. */
+typedef void store_reply_fn(void *arg, int rc, const struct store_result *result);
+
+struct store_reply {
+	store_reply_fn *done;
+	void *arg;
+};
+
+/* --- nodes ------------------------------------------------------------- */
+
+/* Finds `name` in namespace `parent`, fills in *st (st_ino is the number) and
+ * counts one reference for the caller to give back with store_forget.
+ * *lifetime: ns for which name and attributes can't change by themselves (a
+ * TTL), -1 for ever, 0 while they are being written. */
+int store_lookup(struct store *s, const struct store_caller *caller, uint64_t parent,
+	const char *name, struct stat *st, int64_t *lifetime);
+
+/* One more reference (a reply that hands out a node again). */
+void store_remember(struct store *s, uint64_t ino);
+
+/* Gives references back. An unlinked node lives as long as it has references
+ * or handles. */
+void store_forget(struct store *s, uint64_t ino, uint64_t count);
+
+/* Attributes as the caller may see them: a process that has bytes staged sees
+ * their size and time. STORE_NOT_FOUND for a node without a name and without
+ * a handle. */
+int store_getattr(struct store *s, const struct store_caller *caller, uint64_t ino,
+	struct stat *st, int64_t *lifetime);
+
+/* What store_setattr sets. */
+#define STORE_SET_MODE (1u << 0)
+#define STORE_SET_UID (1u << 1)
+#define STORE_SET_GID (1u << 2)
+#define STORE_SET_SIZE (1u << 3)
+#define STORE_SET_ATIME (1u << 4)
+#define STORE_SET_MTIME (1u << 5)
+#define STORE_SET_ATIME_NOW (1u << 6)
+#define STORE_SET_MTIME_NOW (1u << 7)
+
+/* Sets the attributes in `which` from *attr; `handle` 0 or the one that
+ * ftruncate(2) was called on. A size set through a handle, or by a process
+ * with bytes staged, is staged. Permission is the caller's to check. */
+void store_setattr(struct store *s, const struct store_caller *caller, uint64_t ino,
+	uint64_t handle, const struct stat *attr, unsigned which, struct store_reply reply);
+
+/* *target is borrowed until the next call. */
+int store_readlink(struct store *s, uint64_t ino, struct bytes *target);
+
+/* Makes a namespace (S_IFDIR), an empty key (S_IFREG), a fifo, a socket or a
+ * device; counts a reference as store_lookup does. */
+void store_mknod(struct store *s, const struct store_caller *caller, uint64_t parent,
+	const char *name, mode_t mode, dev_t rdev, struct store_reply reply);
+void store_symlink(struct store *s, const struct store_caller *caller, uint64_t parent,
+	const char *name, const char *target, struct store_reply reply);
+/* Counts a reference. */
+void store_link(struct store *s, const struct store_caller *caller, uint64_t ino,
+	uint64_t parent, const char *name, struct store_reply reply);
+void store_unlink(struct store *s, const struct store_caller *caller, uint64_t parent,
+	const char *name, struct store_reply reply);
+void store_rmdir(struct store *s, const struct store_caller *caller, uint64_t parent,
+	const char *name, struct store_reply reply);
+/* `flags`: 0, RENAME_NOREPLACE or RENAME_EXCHANGE of renameat2(2). */
+void store_rename(struct store *s, const struct store_caller *caller, uint64_t parent,
+	const char *name, uint64_t to_parent, const char *to_name, unsigned flags,
+	struct store_reply reply);
+
+/* Calls fn for each name after `cookie` (0: from the start) in the order of
+ * their making, until it returns false. Cookies stay good while names come
+ * and go. */
+struct store_name {
+	struct bytes name;
+	uint64_t ino;
+	mode_t mode;
+	uint64_t cookie;
+};
+typedef bool store_readdir_fn(void *arg, const struct store_name *name);
+int store_readdir(struct store *s, const struct store_caller *caller, uint64_t ino,
+	uint64_t cookie, store_readdir_fn *fn, void *arg);
+
+/* The namespace above; the root's is itself. */
+int store_parent(struct store *s, uint64_t ino, uint64_t *parent);
+
+/* --- open keys ---------------------------------------------------------- */
+
+/* Opens a key. `flags` as open(2)'s: access mode, O_TRUNC, O_APPEND, O_SYNC. */
+int store_open_key(struct store *s, const struct store_caller *caller, uint64_t ino, int flags,
+	uint64_t *handle);
+
+/* Makes and opens a key, or (without O_EXCL) opens the one that is there.
+ * Counts a reference. */
+void store_create(struct store *s, const struct store_caller *caller, uint64_t parent,
+	const char *name, mode_t mode, int flags, struct store_reply reply);
+
+/* Reads from the value as of the handle's last read at offset 0, or from what
+ * the handle itself has staged. *out is borrowed until the next call; shorter
+ * than `size` only at the end. */
+int store_read(struct store *s, uint64_t handle, uint64_t offset, size_t size, struct bytes *out);
+
+/* Stages; with O_APPEND in `flags` (the descriptor's now) commits. Once a
+ * write has failed with STORE_TOO_LARGE the handle commits nothing any more. */
+void store_write(struct store *s, const struct store_caller *caller, uint64_t handle,
+	struct bytes data, uint64_t offset, int flags, struct store_reply reply);
+
+/* fallocate(2) with mode 0: the value is at least this long. */
+int store_allocate(struct store *s, const struct store_caller *caller, uint64_t handle,
+	uint64_t size);
+
+/* close(2) of one of the descriptors: commits what is written, if the caller's
+ * process is the one that opened the handle. The answer is close's. */
+void store_flush(struct store *s, const struct store_caller *caller, uint64_t handle,
+	struct store_reply reply);
+
+/* fsync(2): commits, and answers when all is on the disk. Handle 0: only the
+ * latter. */
+void store_fsync(struct store *s, const struct store_caller *caller, uint64_t handle,
+	struct store_reply reply);
+
+/* The last descriptor is gone: commits what is left. The handle is no more;
+ * faults are logged, there is nobody to tell. */
+void store_release(struct store *s, uint64_t handle);
+
+/* --- extended attributes ------------------------------------------------ */
+
+/* Users' own, and the user.cubby.* of design 1.3. `flags`: XATTR_CREATE or
+ * XATTR_REPLACE. An attribute set by a process that has bytes staged on the
+ * key is staged with them. */
+void store_setxattr(struct store *s, const struct store_caller *caller, uint64_t ino,
+	const char *name, struct bytes value, int flags, struct store_reply reply);
+void store_removexattr(struct store *s, const struct store_caller *caller, uint64_t ino,
+	const char *name, struct store_reply reply);
+/* Replaces the contents of *out. */
+int store_getxattr(struct store *s, const struct store_caller *caller, uint64_t ino,
+	const char *name, struct buffer *out);
+/* NUL-terminated names, one after the other, as listxattr(2) wants them. */
+int store_listxattr(struct store *s, const struct store_caller *caller, uint64_t ino,
+	struct buffer *out);
+
+/* --- the whole ----------------------------------------------------------- */
+
+int store_statfs(struct store *s, struct statvfs *out);
+
+/* What .cubby/stats shows: one JSON object, indented, with a newline. */
+int store_stats(struct store *s, struct buffer *out);
+
+/* Compacts now; answers when the old log is gone. 0 or a negative errno. */
+void store_compact(struct store *s, struct store_reply reply);
+
+/* The log as text (.cubby/journal). STORE_UNSUPPORTED where there is none. */
+struct store_log;
+int store_log_open(struct store *s, struct store_log **out);
+uint64_t store_log_size(struct store_log *log);
+ssize_t store_log_read(struct store_log *log, void *data, size_t size, uint64_t offset);
+void store_log_close(struct store_log *log);

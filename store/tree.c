@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The cubbyfs authors */
+
+/* Where things are: nodes by number, entries by namespace and name, both in
+ * tables that never pause to grow, and each namespace's entries in the order of
+ * their making for readdir.
+ *
+ * A cookie (readdir's offset) is an entry's number in its namespace, given
+ * when the name is made and never again. The slots are sorted by it, because
+ * names are only ever added at the end; a name that goes leaves its cookie
+ * behind, so that a search from any cookie still finds its place. When half
+ * of the slots are such, they are closed up. */
+#include "store/tree.h"
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* What a line takes in the log beyond name, value and path; measured. */
+#define LINE_BYTES 150
+
+/* --- looking ----------------------------------------------------------- */
+
+struct node *tree_node(const struct tree *t, uint64_t ino)
+{
+	struct table_link *l = table_first(&t->by_ino, hash_number(ino));
+
+	for (; l; l = table_next(l)) {
+		struct node *n = container_of(l, struct node, by_ino);
+
+		if (n->ino == ino) {
+			return n;
+		}
+	}
+	return NULL;
+}
+
+struct entry *tree_entry(const struct tree *t, const struct node *parent, struct bytes name)
+{
+	struct table_link *l = table_first(&t->by_name, hash_bytes(parent->ino, name.data, name.size));
+
+	for (; l; l = table_next(l)) {
+		struct entry *e = container_of(l, struct entry, by_name);
+
+		if (e->parent == parent && bytes_equal(entry_name(e), name)) {
+			return e;
+		}
+	}
+	return NULL;
+}
+
+bool tree_alive(const struct tree *t, const struct entry *e, int64_t elapsed)
+{
+	const struct deadline *d = expiry_get(&t->expiry, e);
+
+	return !d || d->at > elapsed;
+}
+
+struct entry *tree_find(const struct tree *t, const struct node *parent, struct bytes name,
+	int64_t elapsed)
+{
+	struct entry *e = tree_entry(t, parent, name);
+
+	return e && tree_alive(t, e, elapsed) ? e : NULL;
+}
+
+struct entry *tree_name(const struct tree *t, const struct node *n, int64_t elapsed)
+{
+	struct entry *e = n->is_pending ? NULL : n->names;
+
+	while (e && !tree_alive(t, e, elapsed)) {
+		e = e->next_name;
+	}
+	return e;
+}
+
+bool tree_attached(const struct tree *t, const struct node *n)
+{
+	return n == t->root || (!n->is_pending && n->names);
+}
+
+static uint64_t slot_cookie(uintptr_t slot)
+{
+	return slot & 1 ? slot >> 1 : ((const struct entry *)slot)->cookie;
+}
+
+/* The first slot whose cookie is above `cookie`. */
+static size_t slot_after(const struct directory *d, uint64_t cookie)
+{
+	size_t low = 0, high = d->n_slots;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (slot_cookie(d->slots[middle]) <= cookie) {
+			low = middle + 1;
+		} else {
+			high = middle;
+		}
+	}
+	return low;
+}
+
+struct entry *tree_next(const struct node *directory, uint64_t cookie)
+{
+	const struct directory *d = directory->directory;
+
+	for (size_t i = slot_after(d, cookie); i < d->n_slots; i++) {
+		if (!(d->slots[i] & 1)) {
+			return (struct entry *)d->slots[i];
+		}
+	}
+	return NULL;
+}
+
+bool tree_is_empty(const struct tree *t, const struct node *directory, int64_t elapsed)
+{
+	const struct directory *d = directory->directory;
+
+	for (size_t i = 0; d->n_live > 0 && i < d->n_slots; i++) {
+		if (!(d->slots[i] & 1) &&
+			tree_alive(t, (const struct entry *)d->slots[i], elapsed)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static int append_path(const struct node *n, struct buffer *out)
+{
+	int rc;
+
+	if (n->is_pending || !n->names) {
+		return 0; /* the root, or a namespace that has gone */
+	}
+	rc = append_path(n->names->parent, out);
+	if (rc == 0) {
+		rc = buffer_append(out, n->names->name, n->names->name_size);
+	}
+	return rc ? rc : buffer_append(out, "/", 1);
+}
+
+int tree_path(const struct node *parent, struct bytes name, struct buffer *out)
+{
+	int rc = append_path(parent, out);
+
+	return rc ? rc : buffer_append(out, name.data, name.size);
+}
+
+/* --- names --------------------------------------------------------------- */
+
+static void close_up(struct directory *d)
+{
+	size_t to = 0;
+
+	for (size_t i = 0; i < d->n_slots; i++) {
+		if (!(d->slots[i] & 1)) {
+			d->slots[to++] = d->slots[i];
+		}
+	}
+	d->n_slots = to;
+}
+
+int tree_reserve(struct node *directory, size_t n)
+{
+	struct directory *d = directory->directory;
+	size_t capacity = d->capacity ? d->capacity : 4;
+	uintptr_t *slots;
+
+	if (d->n_slots + n <= d->capacity) {
+		return 0;
+	}
+	while (capacity < d->n_slots + n) {
+		capacity *= 2;
+	}
+	slots = realloc(d->slots, capacity * sizeof(*slots));
+	if (!slots) {
+		return -ENOMEM;
+	}
+	d->slots = slots;
+	d->capacity = capacity;
+	return 0;
+}
+
+static void count(struct tree *t, const struct node *n, const struct entry *e, int by)
+{
+	uint64_t bytes = LINE_BYTES + 2 * (uint64_t)e->name_size;
+
+	if (node_is_directory(n)) {
+		t->n_namespaces += (uint64_t)(int64_t)by;
+		e->parent->directory->n_directories += (uint32_t)by;
+	} else {
+		t->n_keys += (uint64_t)(int64_t)by;
+	}
+	t->live_bytes += by > 0 ? bytes : -bytes;
+}
+
+void tree_attach(struct tree *t, struct node *parent, struct entry *e, struct node *n)
+{
+	struct directory *d = parent->directory;
+
+	if (n->is_pending) {
+		tree_unpend(t, n);
+	}
+	e->parent = parent;
+	e->node = n;
+	e->cookie = d->next_cookie++;
+	/* At the end, so that the first name stays the first. */
+	if (!n->names) {
+		n->names = e;
+	} else {
+		struct entry *last = n->names;
+
+		while (last->next_name) {
+			last = last->next_name;
+		}
+		last->next_name = e;
+	}
+	n->nlink++;
+	d->slots[d->n_slots++] = (uintptr_t)e;
+	d->n_live++;
+	table_insert(&t->by_name, &e->by_name, hash_bytes(parent->ino, e->name, e->name_size));
+	count(t, n, e, 1);
+}
+
+void tree_detach(struct tree *t, struct entry *e)
+{
+	struct directory *d = e->parent->directory;
+	struct entry **at = &e->node->names;
+	size_t slot = slot_after(d, e->cookie) - 1;
+
+	count(t, e->node, e, -1);
+	expiry_clear(&t->expiry, e);
+	table_remove(&t->by_name, &e->by_name);
+	d->slots[slot] = (uintptr_t)e->cookie << 1 | 1;
+	d->n_live--;
+	if (d->n_slots > 32 && d->n_live < d->n_slots / 2) {
+		close_up(d);
+	}
+	while (*at != e) {
+		at = &(*at)->next_name;
+	}
+	*at = e->next_name;
+	e->node->nlink--;
+	entry_destroy(e);
+}
+
+void tree_add_node(struct tree *t, struct node *n)
+{
+	table_insert(&t->by_ino, &n->by_ino, hash_number(n->ino));
+	if (n->ino >= t->next_ino) {
+		t->next_ino = n->ino + 1;
+	}
+	/* What is made while a snapshot is being written is not in it. */
+	n->epoch = t->epoch;
+}
+
+void tree_collect(struct tree *t, struct node *n)
+{
+	if (n == t->root || n->refs > 0 || n->is_pending || n->names) {
+		return;
+	}
+	table_remove(&t->by_ino, &n->by_ino);
+	node_destroy(n);
+}
+
+/* --- keys that are being made -------------------------------------------- */
+
+struct node *tree_pend(struct tree *t, const struct node *parent, struct bytes name, uint32_t mode)
+{
+	struct pending *p = malloc(sizeof(*p) + name.size);
+	struct node *n = p ? node_create(t->next_ino, mode) : NULL;
+
+	if (!n) {
+		free(p);
+		return NULL;
+	}
+	p->node = n;
+	p->parent = parent->ino;
+	p->n_commits = 0;
+	p->name_size = (uint8_t)name.size;
+	memcpy(p->name, name.data, name.size);
+	table_insert(&t->pending, &p->by_name, hash_bytes(parent->ino, name.data, name.size));
+	n->pending = p;
+	n->is_pending = true;
+	n->refs = 1;
+	tree_add_node(t, n);
+	return n;
+}
+
+struct pending *tree_find_pending(const struct tree *t, const struct node *parent,
+	struct bytes name)
+{
+	struct table_link *l;
+
+	if (t->pending.n_items == 0) {
+		return NULL;
+	}
+	l = table_first(&t->pending, hash_bytes(parent->ino, name.data, name.size));
+	for (; l; l = table_next(l)) {
+		struct pending *p = container_of(l, struct pending, by_name);
+
+		if (p->parent == parent->ino && bytes_equal(bytes_of(p->name, p->name_size), name)) {
+			return p;
+		}
+	}
+	return NULL;
+}
+
+void tree_unpend(struct tree *t, struct node *n)
+{
+	if (n->is_pending) {
+		table_remove(&t->pending, &n->pending->by_name);
+		free(n->pending);
+		n->names = NULL;
+		n->is_pending = false;
+	}
+}
+
+/* --- references ----------------------------------------------------------- */
+
+void tree_ref(struct node *n)
+{
+	n->refs++;
+}
+
+void tree_unref(struct tree *t, struct node *n, uint64_t count)
+{
+	n->refs = count < n->refs ? n->refs - (uint32_t)count : 0;
+	tree_collect(t, n);
+}
+
+/* --- the whole ------------------------------------------------------------ */
+
+int tree_init(struct tree *t, uid_t uid, gid_t gid, mode_t mode, int64_t now)
+{
+	*t = (struct tree){.next_ino = INO_FIRST};
+	if (table_init(&t->by_ino) || table_init(&t->by_name) || table_init(&t->pending) ||
+		!(t->root = node_create(INO_ROOT, S_IFDIR | (mode & 07777)))) {
+		tree_finish(t);
+		return -ENOMEM;
+	}
+	t->root->uid = uid;
+	t->root->gid = gid;
+	t->root->created = t->root->changed = t->root->mtime = t->root->atime = now;
+	table_insert(&t->by_ino, &t->root->by_ino, hash_number(INO_ROOT));
+	return 0;
+}
+
+static void destroy_node_and_names(struct node *n)
+{
+	if (n->is_pending) {
+		free(n->pending);
+	} else {
+		while (n->names) {
+			struct entry *next = n->names->next_name;
+
+			entry_destroy(n->names);
+			n->names = next;
+		}
+	}
+	node_destroy(n);
+}
+
+void tree_finish(struct tree *t)
+{
+	for (size_t i = 0; i < t->by_ino.n_buckets; i++) {
+		struct table_link *l = table_bucket(&t->by_ino, i);
+
+		while (l) {
+			struct table_link *next = l->next;
+
+			destroy_node_and_names(container_of(l, struct node, by_ino));
+			l = next;
+		}
+	}
+	table_finish(&t->by_ino);
+	table_finish(&t->by_name);
+	table_finish(&t->pending);
+	expiry_finish(&t->expiry);
+	t->root = NULL;
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The cubbyfs authors */
+
+/* The state: what all transitions add up to.
+ *
+ * Changes are applied in two steps, so that nothing can fail once the log has
+ * them: tree_prepare makes all that a transition will need, tree_apply puts
+ * it in its place and cannot fail. Live commits and the replay use the same
+ * two; the replay alone meets changes that refer to what was lost, and mends.
+ *
+ * The tree owns its nodes and entries (see node.h). Pointers to them are
+ * borrowed until the next tree_apply or tree_unref. */
+#pragma once
+
+#include "base/table.h"
+#include "store/expiry.h"
+#include "store/node.h"
+#include "store/transition.h"
+
+/* Now, on both clocks. */
+struct moment {
+	int64_t wall, elapsed;
+};
+
+struct tree {
+	struct table by_ino;
+	struct table by_name; /* every entry, by namespace and name */
+	struct table pending; /* keys that are being made, the same way */
+	struct node *root;
+	struct expiry expiry; /* on the scale of clock_elapsed; while replaying, of the wall clock */
+	uint64_t next_ino;
+	uint64_t revision; /* of the last transition applied */
+	bool replaying;
+
+	uint64_t n_keys, n_namespaces; /* names of either; the root is not counted */
+	uint64_t live_bytes;	       /* about what a snapshot of it takes in the log */
+	uint64_t unresolved;	       /* changes that referred to what was lost */
+
+	/* A snapshot is being written: called for a node of it before its first
+	 * change since. NULL: none is. */
+	void (*before_change)(void *arg, struct node *n);
+	void *before_arg;
+	uint32_t epoch;
+};
+
+/* An empty root owned by uid, gid. 0 or -ENOMEM. */
+int tree_init(struct tree *t, uid_t uid, gid_t gid, mode_t mode, int64_t now);
+void tree_finish(struct tree *t);
+
+/* --- looking ----------------------------------------------------------- */
+
+struct node *tree_node(const struct tree *t, uint64_t ino);
+/* Whatever its deadline. */
+struct entry *tree_entry(const struct tree *t, const struct node *parent, struct bytes name);
+/* Whether the entry's deadline, if any, is still to come. */
+bool tree_alive(const struct tree *t, const struct entry *e, int64_t elapsed);
+/* An entry that is alive, or NULL. */
+struct entry *tree_find(const struct tree *t, const struct node *parent, struct bytes name,
+	int64_t elapsed);
+/* The first of its names that is alive, or NULL. */
+struct entry *tree_name(const struct tree *t, const struct node *n, int64_t elapsed);
+/* The first entry after `cookie`, or NULL; alive or not. */
+struct entry *tree_next(const struct node *directory, uint64_t cookie);
+/* Whether the namespace has a name that is alive. */
+bool tree_is_empty(const struct tree *t, const struct node *directory, int64_t elapsed);
+/* Whether `n` is the root, or has a name; a namespace that was removed is not. */
+bool tree_attached(const struct tree *t, const struct node *n);
+
+/* Appends the path of `name` in `parent`, without a leading slash. 0 or -ENOMEM. */
+int tree_path(const struct node *parent, struct bytes name, struct buffer *out);
+
+/* --- keys that are being made ------------------------------------------- */
+
+/* Makes a node that has no name yet, but will have this one. NULL without
+ * memory. The caller has one reference. */
+struct node *tree_pend(struct tree *t, const struct node *parent, struct bytes name, uint32_t mode);
+struct pending *tree_find_pending(const struct tree *t, const struct node *parent,
+	struct bytes name);
+/* It will not be made after all. */
+void tree_unpend(struct tree *t, struct node *n);
+
+/* --- references --------------------------------------------------------- */
+
+void tree_ref(struct node *n);
+/* Frees a node without names when the last reference goes. */
+void tree_unref(struct tree *t, struct node *n, uint64_t count);
+
+/* --- names, for apply.c -------------------------------------------------- */
+
+/* Room for n more names in a namespace. 0 or -ENOMEM. */
+int tree_reserve(struct node *directory, size_t n);
+/* Gives a node the name that the entry (owned from here on) says. There must
+ * be room in the namespace, and the name be free. */
+void tree_attach(struct tree *t, struct node *parent, struct entry *e, struct node *n);
+/* Takes a name away and frees the entry; the node may be without a name then. */
+void tree_detach(struct tree *t, struct entry *e);
+/* Frees the node if nothing holds it. */
+void tree_collect(struct tree *t, struct node *n);
+void tree_add_node(struct tree *t, struct node *n);
+
+/* --- changing ----------------------------------------------------------- */
+
+/* What a change will need; made by tree_prepare, used up by tree_apply. */
+struct prepared {
+	struct node *node;    /* a new node */
+	struct entry *entry;  /* for a new name */
+	struct entry *entry2; /* CHANGE_EXCHANGE */
+	struct value *value;
+	struct xattr *xattrs;
+	struct extra *extra;
+	struct policy *policy;
+	char *action;
+};
+
+/* Prepares every change of `tr` into `prepared` (tr->n_changes, zeroed).
+ * prepared[i].value may be set before, to a value that is the change's own: it
+ * is then used instead of a copy. 0, or -ENOMEM and nothing is left to free. */
+int tree_prepare(struct tree *t, const struct transition *tr, struct prepared *prepared);
+/* For a transition that will not be applied after all. */
+void tree_unprepare(struct prepared *prepared, size_t n);
+
+/* A transition of revision 0 is of no log: it changes a node that has no name. */
+void tree_apply(struct tree *t, const struct transition *tr, struct prepared *prepared,
+	struct moment now);
+
+/* After the replay: gives namespaces whose own lines were lost the names they
+ * had, and turns deadlines from the wall clock's scale to that of `now`. 0 or
+ * -ENOMEM. */
+int tree_replayed(struct tree *t, struct moment now);
+
+/* The change that makes node n as it is, for a snapshot; `scratch` and `links`
+ * are the caller's and hold what it borrows. 0 or -ENOMEM. */
+struct node_image {
+	struct change change;
+	struct buffer paths;
+	struct link *links;
+	struct xattr_change *xattrs;
+};
+int tree_image(const struct tree *t, const struct node *n, struct moment now,
+	struct node_image *out);
+void node_image_finish(struct node_image *image);

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The cubbyfs authors */
+
+/* A value is small and holds its bytes itself, or it is a view of the first
+ * `size` bytes of a chunk. A chunk only ever grows at its end, within the
+ * room it was made with; a view never sees what is added behind it. So an
+ * append to the newest view is a memcpy of what is new, and readers of older
+ * views need not know. An append to an older view, or past the room, copies. */
+#include "store/value.h"
+
+#include <stdlib.h>
+
+struct chunk {
+	unsigned refs;
+	size_t size, capacity;
+	char *data;
+};
+
+struct value {
+	uint32_t refs;
+	uint32_t size;
+	struct chunk *chunk; /* NULL: the bytes follow */
+	uint32_t line;	     /* a number for it and all that was appended to it */
+	char data[];
+};
+
+static void chunk_unref(struct chunk *c)
+{
+	if (c && --c->refs == 0) {
+		free(c->data);
+		free(c);
+	}
+}
+
+static struct value *value_allocate(size_t size, size_t inlined, struct chunk *chunk)
+{
+	static uint32_t lines;
+	struct value *v;
+
+	if (size > UINT32_MAX) {
+		return NULL;
+	}
+	v = malloc(sizeof(*v) + inlined);
+	if (v) {
+		v->refs = 1;
+		v->size = (uint32_t)size;
+		v->chunk = chunk;
+		v->line = ++lines;
+	}
+	return v;
+}
+
+struct value *value_create(struct bytes bytes)
+{
+	struct value *v = value_allocate(bytes.size, bytes.size, NULL);
+
+	if (v && bytes.size > 0) {
+		memcpy(v->data, bytes.data, bytes.size);
+	}
+	return v;
+}
+
+/* A chunk around memory that it takes over. */
+static struct value *value_around(char *data, size_t size, size_t capacity)
+{
+	struct chunk *c = malloc(sizeof(*c));
+	struct value *v = c ? value_allocate(size, 0, c) : NULL;
+
+	if (!v) {
+		free(c);
+		return NULL;
+	}
+	*c = (struct chunk){.refs = 1, .size = size, .capacity = capacity, .data = data};
+	return v;
+}
+
+struct value *value_take(struct buffer *buffer)
+{
+	struct value *v;
+
+	/* Not worth a chunk, or more room than bytes: keep just the bytes. */
+	if (buffer->size < 512 || buffer->capacity / 2 > buffer->size) {
+		v = value_create(buffer_bytes(buffer));
+		if (v) {
+			buffer_finish(buffer);
+		}
+		return v;
+	}
+	v = value_around(buffer->data, buffer->size, buffer->capacity);
+	if (v) {
+		*buffer = (struct buffer){0};
+	}
+	return v;
+}
+
+struct value *value_append(struct value *v, struct bytes bytes)
+{
+	struct bytes old = value_bytes(v);
+	size_t size = old.size + bytes.size;
+	size_t capacity;
+	struct value *result;
+	char *data;
+
+	if (v && v->chunk && v->chunk->size == v->size &&
+		v->chunk->capacity - v->chunk->size >= bytes.size) {
+		result = value_allocate(size, 0, v->chunk);
+		if (result) {
+			if (bytes.size > 0) {
+				memcpy(v->chunk->data + old.size, bytes.data, bytes.size);
+			}
+			v->chunk->size = size;
+			v->chunk->refs++;
+			result->line = v->line;
+		}
+		return result;
+	}
+	capacity = size + size / 2 + 64;
+	data = malloc(capacity);
+	if (!data) {
+		return NULL;
+	}
+	if (old.size > 0) {
+		memcpy(data, old.data, old.size);
+	}
+	if (bytes.size > 0) {
+		memcpy(data + old.size, bytes.data, bytes.size);
+	}
+	result = value_around(data, size, capacity);
+	if (!result) {
+		free(data);
+	} else if (v) {
+		result->line = v->line;
+	}
+	return result;
+}
+
+bool value_continues(const struct value *later, const struct value *earlier)
+{
+	return later && earlier && later->line == earlier->line && later->size >= earlier->size;
+}
+
+struct value *value_ref(struct value *v)
+{
+	if (v) {
+		v->refs++;
+	}
+	return v;
+}
+
+void value_unref(struct value *v)
+{
+	if (v && --v->refs == 0) {
+		chunk_unref(v->chunk);
+		free(v);
+	}
+}
+
+struct bytes value_bytes(const struct value *v)
+{
+	if (!v) {
+		return bytes_of(NULL, 0);
+	}
+	return bytes_of(v->chunk ? v->chunk->data : v->data, v->size);
+}
