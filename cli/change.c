@@ -148,6 +148,7 @@ static int check_json(const char *path, struct bytes text)
 	if (!tokener) {
 		return command_fail_errno(path, ENOMEM);
 	}
+	json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
 	object = json_tokener_parse_ex(tokener, text.data ? text.data : "", (int)text.size);
 	error = json_tokener_get_error(tokener);
 	end = json_tokener_get_parse_end(tokener);
@@ -246,7 +247,7 @@ static int run_cas(const struct command *c, int argc, char **argv)
 			"too large for cas; 'cubby set --if-revision' takes any value");
 	}
 	rc = key_set_attribute(-1, path, "cas", buffer_bytes(&text));
-	if (rc == -EAGAIN) {
+	if (rc == -EBUSY) {
 		return command_fail(
 			EX_TEMPFAIL, path, "its revision is no longer %" PRIu64, revision);
 	}

@@ -88,6 +88,9 @@ static int print_json(const char *path)
 			json_print(object);
 		}
 	}
+	if (rc == -EAGAIN) {
+		return command_fail(EX_TEMPFAIL, path, "it changes faster than it can be read");
+	}
 	return rc ? command_fail_errno(path, rc) : 0;
 }
 

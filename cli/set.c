@@ -87,7 +87,7 @@ static int commit(int fd, const struct setting *s)
 
 static int fail_commit(const struct setting *s, int rc)
 {
-	if (rc != -EAGAIN || !s->revision) {
+	if (!s->revision || rc != -EBUSY) {
 		return command_fail_errno(s->path, rc);
 	}
 	if (s->absent) {

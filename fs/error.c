@@ -64,7 +64,7 @@ int error_number(int rc)
 	return rc > -512 ? -rc : EIO;
 }
 
-int error_number_of_node(int rc)
+int error_number_of_walk(int rc)
 {
 	return rc == STORE_NOT_FOUND ? ESTALE : error_number(rc);
 }

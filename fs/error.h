@@ -7,7 +7,9 @@
 /* The positive errno for a positive outcome or a negative errno; 0 for 0. */
 int error_number(int rc);
 
-/* The same for a call on a node that the kernel found by name before. That it
- * is gone now is told as ESTALE: the kernel then walks the path once more,
- * asking for each name anew, and gives the caller what comes of that. */
-int error_number_of_node(int rc);
+/* The same for a call that only ever comes after a walk of its path (open(2),
+ * opendir(3), readlink(2)). That the node is gone is told as ESTALE: the kernel
+ * then walks the path once more, asking for each name anew, and gives the
+ * caller what comes of that. A call that may come through a descriptor would
+ * give its caller the ESTALE. */
+int error_number_of_walk(int rc);

@@ -60,8 +60,10 @@ bool loop_signal_is_pending(void)
 {
 	sigset_t set;
 
-	return sigpending(&set) == 0 &&
-		(sigismember(&set, SIGTERM) || sigismember(&set, SIGINT) || sigismember(&set, SIGHUP));
+	if (sigpending(&set) < 0) {
+		return false;
+	}
+	return sigismember(&set, SIGTERM) || sigismember(&set, SIGINT) || sigismember(&set, SIGHUP);
 }
 
 static int64_t now(void)

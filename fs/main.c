@@ -5,11 +5,14 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/mountinfo.h"
 #include "base/progress.h"
 #include "fs/control.h"
 #include "fs/daemon.h"
+#include "fs/descriptors.h"
 #include "fs/location.h"
 #include "fs/loop.h"
+#include "fs/mapping.h"
 #include "fs/ops.h"
 #include "fs/options.h"
 #include "fs/process.h"
@@ -62,21 +65,53 @@ static const char usage[] =
 
 /* --- the run ------------------------------------------------------------- */
 
+/* What the callbacks of the store and of the loop work with. */
+struct run {
+	struct daemon *daemon;
+	const char *dir;
+	dev_t device; /* of the mount, once it answers */
+	struct progress progress;
+};
+
 /* The signals that end us are blocked while the log is replayed, since threads
  * are made then; but somebody who waits for a long replay can end it. */
 static void on_progress(void *arg, uint64_t done, uint64_t total)
 {
-	progress_update(arg, done, total);
+	struct run *run = arg;
+
+	progress_update(&run->progress, done, total);
 	if (loop_signal_is_pending()) {
-		progress_finish(arg);
+		progress_finish(&run->progress);
 		log_error("ended by a signal");
 		_exit(STATUS_NOT_STARTED);
 	}
 }
 
-static int open_store(struct store **out, const struct options *o, const char *location)
+static bool writes_to(void *arg, pid_t process, uint64_t ino)
 {
-	struct progress progress;
+	const struct run *run = arg;
+
+	return descriptors_write_to(process, ino, run->device);
+}
+
+/* A mount that is read-only may be mounted read-write later, so the store is
+ * opened for writing if that can be. */
+static int open_writable(struct store **out, struct store_config *config, bool read_only,
+	char **error)
+{
+	int r = store_open(out, config, error);
+
+	if (read_only && (r == -EROFS || r == -EACCES)) {
+		free(*error);
+		config->read_only = true;
+		r = store_open(out, config, error);
+	}
+	return r;
+}
+
+static int open_store(struct store **out, const struct options *o, const char *location,
+	struct run *run)
+{
 	struct store_config config;
 	_cleanup_free_ char *error = NULL;
 	int r;
@@ -85,45 +120,53 @@ static int open_store(struct store **out, const struct options *o, const char *l
 	config.location = location;
 	config.process_of = process_of_thread;
 	config.sync = o->sync;
-	config.read_only = o->read_only;
+	config.writes_to = writes_to;
 	config.uid = getuid();
 	config.gid = getgid();
 	config.mode = 0755;
 	config.progress = on_progress;
-	config.arg = &progress;
+	config.arg = run;
 	config.max_value = o->max_value ? o->max_value : config.max_value;
 	config.segment_size = o->segment_size ? o->segment_size : config.segment_size;
 	config.compact_min = o->compact_min ? o->compact_min : config.compact_min;
 	config.commit = o->commit >= 0 ? o->commit : config.commit;
-	progress_init(&progress, "replaying");
-	r = store_open(out, &config, &error);
-	progress_finish(&progress);
+	progress_init(&run->progress, "replaying");
+	r = open_writable(out, &config, o->read_only, &error);
+	progress_finish(&run->progress);
 	if (r == 0) {
 		return 0;
 	}
 	if (error) {
 		log_error("%s", error);
 	} else {
-		log_error("cannot open the store %s: %s", location, r < 0 ? strerror(-r) : "no such kind");
+		log_error("cannot open the store %s: %s", location,
+			r < 0 ? strerror(-r) : "no such kind");
 	}
 	return r < 0 ? r : -EINVAL;
 }
 
 static void on_ready(void *arg)
 {
-	daemon_ready(arg);
+	struct run *run = arg;
+	struct mountinfo m;
+
+	if (mountinfo_find(&m, run->dir) == 0) {
+		run->device = m.device;
+	}
+	mountinfo_finish(&m);
+	daemon_ready(run->daemon);
 }
 
-static int serve(struct daemon *d, struct frontend *fe, const struct options *o,
-	const char *location, const char *dir)
+static int serve(struct run *run, struct frontend *fe, const struct options *o,
+	const char *location)
 {
-	struct loop loop = {.store = fe->store, .ready = on_ready, .arg = d};
+	struct loop loop = {.store = fe->store, .ready = on_ready, .arg = run};
 	int r = session_create(&loop.session, o, location, fe);
 
 	if (r < 0) {
 		return r;
 	}
-	r = session_mount(loop.session, dir);
+	r = session_mount(loop.session, run->dir);
 	if (r == 0) {
 		r = loop_run(&loop);
 	}
@@ -133,24 +176,28 @@ static int serve(struct daemon *d, struct frontend *fe, const struct options *o,
 
 static int run(struct daemon *d, const struct options *o, const char *location, const char *dir)
 {
+	struct run state = {.daemon = d, .dir = dir};
 	struct frontend fe = {.store = NULL};
 	int status = STATUS_NOT_STARTED;
 	int r;
 
 	loop_block_signals();
-	if (open_store(&fe.store, o, location) < 0) {
+	if (open_store(&fe.store, o, location, &state) < 0) {
 		return status;
 	}
 	r = control_create(&fe.control, fe.store);
+	r = r ? r : mapping_create(&fe.mapping, fe.store);
 	if (r < 0) {
 		log_error("%s", strerror(-r));
-	} else if (serve(d, &fe, o, location, dir) == 0) {
+	} else if (serve(&state, &fe, o, location) == 0) {
 		status = STATUS_OK;
 	}
+	mapping_destroy(fe.mapping);
 	control_destroy(fe.control);
 	r = store_close(fe.store);
 	if (r) {
-		log_error("the last changes may not be on the disk: %s", strerror(r < 0 ? -r : EIO));
+		log_error("the last changes may not be on the disk: %s",
+			strerror(r < 0 ? -r : EIO));
 		status = STATUS_NOT_CLOSED;
 	}
 	return status;

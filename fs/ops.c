@@ -107,9 +107,9 @@ void ops_reply_error(fuse_req_t req, int rc)
 	fuse_reply_err(req, error_number(rc));
 }
 
-void ops_reply_node_error(fuse_req_t req, int rc)
+void ops_reply_walk_error(fuse_req_t req, int rc)
 {
-	fuse_reply_err(req, error_number_of_node(rc));
+	fuse_reply_err(req, error_number_of_walk(rc));
 }
 
 /* A reply gets through, or the connection has ended: once we have read a
@@ -142,10 +142,13 @@ static void status_done(void *arg, int rc, const struct store_result *result)
 	ops_reply_error(arg, rc);
 }
 
-static void node_status_done(void *arg, int rc, const struct store_result *result)
+static void attr_done(void *arg, int rc, const struct store_result *result)
 {
-	(void)result;
-	ops_reply_node_error(arg, rc);
+	if (rc) {
+		ops_reply_error(arg, rc);
+	} else {
+		ops_reply_attr(arg, &result->stat);
+	}
 }
 
 struct store_reply ops_then_entry(fuse_req_t req)
@@ -158,9 +161,9 @@ struct store_reply ops_then_status(fuse_req_t req)
 	return (struct store_reply){.done = status_done, .arg = req};
 }
 
-struct store_reply ops_then_node_status(fuse_req_t req)
+struct store_reply ops_then_attr(fuse_req_t req)
 {
-	return (struct store_reply){.done = node_status_done, .arg = req};
+	return (struct store_reply){.done = attr_done, .arg = req};
 }
 
 bool ops_refuse_making(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -170,8 +173,8 @@ bool ops_refuse_making(fuse_req_t req, fuse_ino_t parent, const char *name)
 	if (!control_claims(parent, name)) {
 		return false;
 	}
-	fuse_reply_err(
-		req, control_lookup(frontend_of(req)->control, parent, name, &st) == 0 ? EEXIST : EPERM);
+	fuse_reply_err(req,
+		control_lookup(frontend_of(req)->control, parent, name, &st) == 0 ? EEXIST : EPERM);
 	return true;
 }
 

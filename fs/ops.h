@@ -18,6 +18,7 @@
 #include <stdbool.h>
 
 struct control;
+struct mapping;
 struct session;
 
 /* What the operations work on; libfuse's userdata. All borrowed. */
@@ -25,6 +26,7 @@ struct frontend {
 	struct store *store;
 	struct control *control;
 	struct session *session; /* set by session_create, for its handshake */
+	struct mapping *mapping;
 };
 
 extern const struct fuse_lowlevel_ops ops_table;
@@ -48,12 +50,12 @@ struct store_caller ops_caller(fuse_req_t req);
 void ops_reply_entry(fuse_req_t req, const struct stat *st);
 void ops_reply_attr(fuse_req_t req, const struct stat *st);
 void ops_reply_error(fuse_req_t req, int rc);
-/* For a node that was found by name: see error_number_of_node. */
-void ops_reply_node_error(fuse_req_t req, int rc);
+/* See error_number_of_walk. */
+void ops_reply_walk_error(fuse_req_t req, int rc);
 
 struct store_reply ops_then_entry(fuse_req_t req);
 struct store_reply ops_then_status(fuse_req_t req);
-struct store_reply ops_then_node_status(fuse_req_t req);
+struct store_reply ops_then_attr(fuse_req_t req);
 
 /* Refuses to make (EEXIST), or to change or remove (EPERM) what belongs to
  * the control directory. True if it has replied. */

@@ -26,7 +26,7 @@ void on_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		r = store_getattr(store_of(req), &caller, ino, &st, &lifetime);
 	}
 	if (r) {
-		ops_reply_node_error(req, r);
+		ops_reply_walk_error(req, r);
 		return;
 	}
 	fi->fh = 0;

@@ -3,7 +3,7 @@
 
 #include "base/cleanup.h"
 #include "fs/control.h"
-#include "fs/error.h"
+#include "fs/mapping.h"
 #include "fs/ops.h"
 
 #include <errno.h>
@@ -32,7 +32,7 @@ void on_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		r = store_open_key(fe->store, &caller, ino, fi->flags, &handle);
 	}
 	if (r) {
-		ops_reply_node_error(req, r);
+		ops_reply_walk_error(req, r);
 		return;
 	}
 	describe(fi, handle);
@@ -78,8 +78,22 @@ void on_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 		(struct store_reply){.done = created, .arg = c});
 }
 
+/* A page fault in a mapping that can write: what is there now, so that a
+ * page that is written back holds nothing old. (One pass of read(2) sees one
+ * value; it comes with a lock owner, which the kernel makes of its files.) */
+static void renew_for_mapping(struct store *s, const struct store_caller *caller,
+	const struct fuse_file_info *fi)
+{
+	struct bytes none;
+
+	if (fi->lock_owner == 0 && (fi->flags & O_ACCMODE) == O_RDWR) {
+		store_read(s, caller, fi->fh, 0, 0, &none);
+	}
+}
+
 void on_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
 {
+	struct store_caller caller = ops_caller(req);
 	struct frontend *fe = frontend_of(req);
 	struct bytes data = {.size = 0};
 	int r;
@@ -87,7 +101,8 @@ void on_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct f
 	if (control_owns(ino)) {
 		r = control_read(fe->control, fi->fh, (uint64_t)offset, size, &data);
 	} else {
-		r = store_read(fe->store, fi->fh, (uint64_t)offset, size, &data);
+		renew_for_mapping(fe->store, &caller, fi);
+		r = store_read(fe->store, &caller, fi->fh, (uint64_t)offset, size, &data);
 	}
 	if (r) {
 		ops_reply_error(req, r);
@@ -105,8 +120,8 @@ static void written(void *arg, int rc, const struct store_result *result)
 	}
 }
 
-/* Pages of a shared mapping are written back at the kernel's time and on any
- * handle of the key: at their place, whatever that handle's O_APPEND says. */
+/* What is written back from a mapping goes to its place, whatever O_APPEND
+ * says of the handle that the kernel has chosen for it. */
 void on_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t offset,
 	struct fuse_file_info *fi)
 {
@@ -117,19 +132,20 @@ void on_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off
 		fuse_reply_err(req, EBADF);
 		return;
 	}
+	if (fi->writepage) {
+		mapping_note(frontend_of(req)->mapping, ino, fi->fh);
+	}
 	store_write(store_of(req), &caller, fi->fh, bytes_of(data, size), (uint64_t)offset, flags,
 		(struct store_reply){.done = written, .arg = req});
 }
 
 void on_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	struct store_caller caller = ops_caller(req);
-
 	if (control_owns(ino)) {
 		fuse_reply_err(req, 0);
 		return;
 	}
-	store_flush(store_of(req), &caller, fi->fh, ops_then_status(req));
+	mapping_commit(frontend_of(req)->mapping, req, ino, fi->fh, store_flush);
 }
 
 void on_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -139,6 +155,7 @@ void on_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	if (control_owns(ino)) {
 		control_release(fe->control, fi->fh);
 	} else {
+		mapping_forget(fe->mapping, fi->fh);
 		store_release(fe->store, fi->fh);
 	}
 	fuse_reply_err(req, 0);
@@ -146,14 +163,12 @@ void on_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 void on_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
-	struct store_caller caller = ops_caller(req);
-
 	(void)datasync;
 	if (control_owns(ino)) {
 		fuse_reply_err(req, 0);
 		return;
 	}
-	store_fsync(store_of(req), &caller, fi->fh, ops_then_status(req));
+	mapping_commit(frontend_of(req)->mapping, req, ino, fi->fh, store_fsync);
 }
 
 void on_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,
@@ -169,5 +184,6 @@ void on_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t 
 		fuse_reply_err(req, EOPNOTSUPP);
 		return;
 	}
-	ops_reply_error(req, store_allocate(store_of(req), &caller, fi->fh, (uint64_t)(offset + length)));
+	ops_reply_error(
+		req, store_allocate(store_of(req), &caller, fi->fh, (uint64_t)(offset + length)));
 }

@@ -62,31 +62,11 @@ void on_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	} else {
 		r = store_getattr(store_of(req), &caller, ino, &st, &lifetime);
 	}
-	if (r && fi) {
+	(void)fi;
+	if (r) {
 		ops_reply_error(req, r);
-	} else if (r) {
-		ops_reply_node_error(req, r);
 	} else {
 		ops_reply_attr(req, &st);
-	}
-}
-
-static void attr_done(void *arg, int rc, const struct store_result *result)
-{
-	if (rc) {
-		ops_reply_node_error(arg, rc);
-	} else {
-		ops_reply_attr(arg, &result->stat);
-	}
-}
-
-/* Through a descriptor there is no path to walk again. */
-static void handle_attr_done(void *arg, int rc, const struct store_result *result)
-{
-	if (rc) {
-		ops_reply_error(arg, rc);
-	} else {
-		ops_reply_attr(arg, &result->stat);
 	}
 }
 
@@ -117,7 +97,6 @@ void on_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 {
 	struct store_caller caller = ops_caller(req);
 	unsigned which = fields_of(to_set);
-	struct store_reply reply = {.done = fi ? handle_attr_done : attr_done, .arg = req};
 
 	if (ops_refuse_changing(req, ino)) {
 		return;
@@ -126,7 +105,8 @@ void on_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 		on_getattr(req, ino, fi);
 		return;
 	}
-	store_setattr(store_of(req), &caller, ino, fi ? fi->fh : 0, attr, which, reply);
+	store_setattr(
+		store_of(req), &caller, ino, fi ? fi->fh : 0, attr, which, ops_then_attr(req));
 }
 
 void on_readlink(fuse_req_t req, fuse_ino_t ino)
@@ -141,7 +121,7 @@ void on_readlink(fuse_req_t req, fuse_ino_t ino)
 	}
 	r = store_readlink(store_of(req), ino, &target);
 	if (r) {
-		ops_reply_node_error(req, r);
+		ops_reply_walk_error(req, r);
 		return;
 	}
 	snprintf(text, sizeof(text), "%.*s", (int)target.size, target.data);

@@ -19,6 +19,19 @@ static void reply_value(fuse_req_t req, const struct buffer *value, size_t size)
 	}
 }
 
+/* setxattr(2) cannot return EAGAIN: the kernel's __vfs_setxattr_noperm takes it
+ * for "no such handler" and says EOPNOTSUPP. A revision that has moved on is
+ * EBUSY here, which nothing else says. */
+static void setxattr_done(void *arg, int rc, const struct store_result *result)
+{
+	(void)result;
+	if (rc == STORE_CONFLICT) {
+		fuse_reply_err(arg, EBUSY);
+	} else {
+		ops_reply_error(arg, rc);
+	}
+}
+
 void on_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
 	int flags)
 {
@@ -28,7 +41,7 @@ void on_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *v
 		return;
 	}
 	store_setxattr(store_of(req), &caller, ino, name, bytes_of(value, size), flags,
-		ops_then_node_status(req));
+		(struct store_reply){.done = setxattr_done, .arg = req});
 }
 
 void on_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
@@ -38,7 +51,7 @@ void on_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 	if (ops_refuse_changing(req, ino)) {
 		return;
 	}
-	store_removexattr(store_of(req), &caller, ino, name, ops_then_node_status(req));
+	store_removexattr(store_of(req), &caller, ino, name, ops_then_status(req));
 }
 
 void on_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
@@ -51,7 +64,7 @@ void on_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 		r = store_getxattr(store_of(req), &caller, ino, name, &value);
 	}
 	if (r) {
-		ops_reply_node_error(req, r);
+		ops_reply_error(req, r);
 	} else {
 		reply_value(req, &value, size);
 	}
@@ -67,7 +80,7 @@ void on_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 		r = store_listxattr(store_of(req), &caller, ino, &names);
 	}
 	if (r) {
-		ops_reply_node_error(req, r);
+		ops_reply_error(req, r);
 	} else {
 		reply_value(req, &names, size);
 	}

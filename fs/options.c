@@ -191,7 +191,8 @@ static int set_size(uint64_t *field, const char *name, const char *value, char *
 	uint64_t n;
 
 	if (!options_size(value, &n) || n == 0) {
-		return complain(error, "option %s: '%s' is no size (as 65536, 64K, 1M)", name, value);
+		return complain(
+			error, "option %s: '%s' is no size (as 65536, 64K, 1M)", name, value);
 	}
 	*field = n;
 	return 0;
@@ -218,7 +219,8 @@ static int set_level(int *field, const char *value, char **error)
 			return 0;
 		}
 	}
-	return complain(error, "option log_level: '%s' is none of error, warning, info, debug", value);
+	return complain(
+		error, "option log_level: '%s' is none of error, warning, info, debug", value);
 }
 
 /* A security label is for the kernel, which reads quotes by itself. */

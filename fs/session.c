@@ -63,6 +63,13 @@ struct session {
 
 /* --- the handshake ----------------------------------------------------- */
 
+/* Whether it is an INIT request with the 32-bit field at `offset`. */
+static bool has_init_field(const struct fuse_in_header *header, ssize_t n, size_t offset)
+{
+	return n >= (ssize_t)(sizeof(*header) + offset + sizeof(uint32_t)) &&
+		header->opcode == FUSE_INIT;
+}
+
 static ssize_t read_request(int fd, void *data, size_t size, void *arg)
 {
 	struct session *s = ((struct frontend *)arg)->session;
@@ -70,12 +77,11 @@ static ssize_t read_request(int fd, void *data, size_t size, void *arg)
 	const struct fuse_in_header *header = data;
 	const struct fuse_init_in *in = (const void *)(header + 1);
 
-	if (s->init == 0 && n >= (ssize_t)(sizeof(*header) + offsetof(struct fuse_init_in, flags) + 4) &&
-		header->opcode == FUSE_INIT) {
+	if (s->init == 0 && has_init_field(header, n, offsetof(struct fuse_init_in, flags))) {
 		s->init = header->unique;
 		s->offered = in->flags;
 		if ((in->flags & FUSE_INIT_EXT) &&
-			n >= (ssize_t)(sizeof(*header) + offsetof(struct fuse_init_in, flags2) + 4)) {
+			has_init_field(header, n, offsetof(struct fuse_init_in, flags2))) {
 			s->offered |= (uint64_t)in->flags2 << 32;
 		}
 	}

@@ -4,7 +4,7 @@
 /* mount -o remount: the flags of a mount that is there are changed, and nothing else is. */
 #pragma once
 
-#include "mount-helper/mountinfo.h"
+#include "base/mountinfo.h"
 #include "mount-helper/options.h"
 
 #include <stdbool.h>

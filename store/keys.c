@@ -7,8 +7,9 @@
  * is closed, and as one release when the last is gone; a shell's `echo v > k`
  * is open(O_TRUNC), dup2, close, write, close. So a flush commits only what has
  * been written since the last, and only if it comes from the process that
- * opened the handle: not from a child that ends and had it inherited. An
- * O_TRUNC alone, and the making of an empty key, wait for the release.
+ * opened the handle, and closes the last of its descriptors: not from a child
+ * that ends and had it inherited, not from a shell that restores a descriptor
+ * it had put aside. An O_TRUNC alone, and the making of an empty key, wait for the release.
  *
  * A key that is being made is a pending node: it has a number and takes
  * attributes, but no name. Its maker's lookups find it. Everybody who makes
@@ -231,7 +232,10 @@ int plan_value(struct op *op, struct value *value, bool keep_ttl)
 			return rc;
 		}
 	}
-	drop_set_id(op, n, c);
+	/* An empty key that is made set-id was not written to. */
+	if (!n->is_pending || value) {
+		drop_set_id(op, n, c);
+	}
 	rc = plan_staged(op, c);
 	if (rc || n->is_pending) {
 		return rc;
@@ -419,17 +423,19 @@ void store_create(struct store *s, const struct store_caller *caller, uint64_t p
 
 /* --- reading and writing ------------------------------------------------------- */
 
-int store_read(struct store *s, uint64_t handle, uint64_t offset, size_t size, struct bytes *out)
+int store_read(struct store *s, const struct store_caller *caller, uint64_t handle,
+	uint64_t offset, size_t size, struct bytes *out)
 {
-	struct handle *h = handle_find(s, handle);
+	struct handle *h = handle_find(s, handle), *staging;
 	struct bytes all;
 
 	if (!h) {
 		return STORE_BAD_HANDLE;
 	}
 	store_now(s);
-	if (h->has_stage && handle_writes(h)) {
-		all = buffer_bytes(&h->stage);
+	staging = h->has_stage && handle_writes(h) ? h : handle_of(s, caller, h->node);
+	if (staging && staging->has_stage) {
+		all = buffer_bytes(&staging->stage);
 	} else {
 		if (offset == 0 || !h->has_seen || value_continues(h->node->value, h->seen)) {
 			if (!store_usable(s, h->node)) {
@@ -645,6 +651,10 @@ void store_flush(struct store *s, const struct store_caller *caller, uint64_t ha
 	if (rc) {
 		h->error = 0;
 		reply_with(reply, rc, NULL);
+		return;
+	}
+	if (s->config.writes_to && s->config.writes_to(s->config.arg, h->process, h->node->ino)) {
+		reply_with(reply, 0, &(struct store_result){.ino = h->node->ino});
 		return;
 	}
 	handle_commit(s, caller, h, false, NULL, reply);

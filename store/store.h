@@ -7,7 +7,9 @@
  * include nothing else of store/. There is no FUSE in it.
  *
  * Threads. All calls for a store come from one thread, its owner's; callbacks
- * are made on that thread, from within a call or from store_dispatch.
+ * are made on that thread, from within a call or from store_dispatch, and may
+ * themselves call the store; the answer to such a call may come after it has
+ * returned.
  *
  * Results. 0 is success. A positive enum store_outcome is an answer that a
  * caller must expect; a negative errno is a fault (-EIO, -ENOSPC, -ENOMEM,
@@ -75,6 +77,9 @@ struct store_config {
 	/* The process (thread-group id) that a thread belongs to. NULL: the
 	 * identity, for callers that are one thread. */
 	pid_t (*process_of)(pid_t thread);
+	/* Whether a process has (another) descriptor that writes to a key. NULL:
+	 * every close is the last. Called with `arg`. */
+	bool (*writes_to)(void *arg, pid_t process, uint64_t ino);
 	uint64_t max_value;    /* bytes; 0: default */
 	int64_t commit;        /* ns until a change is on the disk by itself; 0: only when asked */
 	bool sync;             /* every commit answers when it is on the disk */
@@ -88,7 +93,7 @@ struct store_config {
 	mode_t mode; /* permission bits */
 	/* Progress of the replay in bytes. May be NULL. */
 	void (*progress)(void *arg, uint64_t done, uint64_t total);
-	void *arg;
+	void *arg; /* of the callbacks */
 };
 
 /* Fills in the defaults. */
@@ -228,10 +233,10 @@ int store_open_key(struct store *s, const struct store_caller *caller, uint64_t 
 void store_create(struct store *s, const struct store_caller *caller, uint64_t parent,
 	const char *name, mode_t mode, int flags, struct store_reply reply);
 
-/* Reads from the value as of the handle's last read at offset 0, or from what
- * the handle itself has staged. *out is borrowed until the next call; shorter
- * than `size` only at the end. */
-int store_read(struct store *s, uint64_t handle, uint64_t offset, size_t size, struct bytes *out);
+/* Reads from what the caller's process has staged, through this handle or
+ * another, or else from the value as of the handle's last read at offset 0. *out
+ * is borrowed until the next call; shorter than `size` only at the end. */
+int store_read(struct store *s, const struct store_caller *caller, uint64_t handle, uint64_t offset, size_t size, struct bytes *out);
 
 /* Stages; with O_APPEND in `flags` (the descriptor's now) commits. Once a
  * write has failed with STORE_TOO_LARGE the handle commits nothing any more. */
@@ -243,7 +248,8 @@ int store_allocate(struct store *s, const struct store_caller *caller, uint64_t 
 	uint64_t size);
 
 /* close(2) of one of the descriptors: commits what is written, if the caller's
- * process is the one that opened the handle. The answer is close's. */
+ * process is the one that opened the handle and has no other descriptor that
+ * writes to the key. The answer is close's. */
 void store_flush(struct store *s, const struct store_caller *caller, uint64_t handle,
 	struct store_reply reply);
 

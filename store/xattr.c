@@ -401,10 +401,26 @@ static void set_own(struct store *s, const struct store_caller *caller, struct n
 
 /* --- the public face ------------------------------------------------------------------------ */
 
+/* The name spaces of xattr(7). Who may use which, the kernel checks; "system."
+ * is for what the kernel interprets, which nobody does here. */
+static int check_name(struct bytes name)
+{
+	static const char *const spaces[] = {"user.", "trusted.", "security."};
+
+	for (size_t i = 0; i < sizeof(spaces) / sizeof(spaces[0]); i++) {
+		if (has_prefix(name, spaces[i])) {
+			return name.size > strlen(spaces[i]) ? 0 : STORE_INVALID;
+		}
+	}
+	return STORE_UNSUPPORTED;
+}
+
 /* Finds the node; for a name of ours, the row or (with *policy) that it is one. */
 static int resolve(struct store *s, uint64_t ino, struct bytes name, struct node **n,
 	const struct attribute **row, bool *policy)
 {
+	int rc;
+
 	*n = tree_node(&s->tree, ino);
 	*row = NULL;
 	*policy = false;
@@ -412,8 +428,9 @@ static int resolve(struct store *s, uint64_t ino, struct bytes name, struct node
 	if (!*n || !store_usable(s, *n)) {
 		return STORE_NOT_FOUND;
 	}
-	if (has_prefix(name, "system.")) {
-		return STORE_UNSUPPORTED;
+	rc = check_name(name);
+	if (rc) {
+		return rc;
 	}
 	if (!has_prefix(name, XATTR_CUBBY)) {
 		return 0;

@@ -468,7 +468,7 @@ static void collect(struct journal *j)
 	destroy(c);
 }
 
-void compaction_collect(struct journal *j)
+void journal_compaction_collect(struct journal *j)
 {
 	struct compaction *c = j->compaction;
 	bool finished;
@@ -484,7 +484,7 @@ void compaction_collect(struct journal *j)
 	}
 }
 
-void compaction_close(struct journal *j)
+void journal_compaction_close(struct journal *j)
 {
 	if (j->compaction) {
 		journal_snapshot_abort(&j->base);

@@ -574,7 +574,7 @@ static void take_completions(struct journal *j)
 		journal_fail(j, r, "syncing to the disk");
 	}
 	syncer_collect(&j->syncer);
-	compaction_collect(j);
+	journal_compaction_collect(j);
 }
 
 static void journal_dispatch(struct backend *b)
@@ -616,7 +616,7 @@ static int journal_close(struct backend *b)
 	int r = 0;
 
 	if (!j->config.read_only) {
-		compaction_close(j);
+		journal_compaction_close(j);
 		r = syncer_stop(&j->syncer);
 		take_completions(j);
 		syncer_finish(&j->syncer);

@@ -74,9 +74,9 @@ int journal_snapshot_put(struct backend *b, const struct transition *t, bool urg
 void journal_snapshot_end(struct backend *b, backend_done *done, void *arg);
 void journal_snapshot_abort(struct backend *b);
 /* Takes note of a compaction that is done. */
-void compaction_collect(struct journal *j);
+void journal_compaction_collect(struct journal *j);
 /* Lets one that is being finished finish, ends any other. */
-void compaction_close(struct journal *j);
+void journal_compaction_close(struct journal *j);
 
 /* reader.c */
 int journal_log_open(struct backend *b, struct backend_log **out);

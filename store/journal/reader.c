@@ -39,6 +39,13 @@ static uint64_t piece_size(const struct backend_log *l, size_t i)
 	return l->growing && i == l->count - 1 ? l->j->end - p->start : p->size;
 }
 
+uint64_t journal_log_size(struct backend_log *log)
+{
+	size_t last = log->count - 1;
+
+	return log->count == 0 ? 0 : log->pieces[last].at + piece_size(log, last);
+}
+
 /* Takes the reference over, also when it fails. */
 static int add_piece(struct backend_log *l, struct segment_file *file, uint64_t start, uint64_t end)
 {
@@ -55,12 +62,13 @@ static int add_piece(struct backend_log *l, struct segment_file *file, uint64_t 
 		l->pieces = pieces;
 		l->capacity = capacity;
 	}
-	l->pieces[l->count++] = (struct piece){
+	l->pieces[l->count] = (struct piece){
 		.file = file,
 		.start = start,
 		.size = end > start ? end - start : 0,
-		.at = l->count ? l->pieces[l->count - 1].at + piece_size(l, l->count - 1) : 0,
+		.at = journal_log_size(l),
 	};
+	l->count++;
 	return 0;
 }
 
@@ -152,14 +160,6 @@ int journal_log_open(struct backend *b, struct backend_log **out)
 	j->logs = l;
 	*out = l;
 	return 0;
-}
-
-uint64_t journal_log_size(struct backend_log *log)
-{
-	if (log->count == 0) {
-		return 0;
-	}
-	return log->pieces[log->count - 1].at + piece_size(log, log->count - 1);
 }
 
 /* The last piece that begins at or before the offset. */

@@ -176,8 +176,12 @@ static int take_piece(struct scanner *x, struct bytes piece, uint64_t offset, bo
 		if (r < 0) {
 			return r;
 		}
-		add_damage(x, bytes_of(piece.data + rest, piece.size - rest), offset + rest,
-			piece.size - rest + terminated, tail);
+		if (rest < piece.size || piece.size == 0) {
+			add_damage(x, bytes_of(piece.data + rest, piece.size - rest), offset + rest,
+				piece.size - rest + terminated, tail);
+		} else {
+			flush_damage(x); /* it ended in a whole line after all */
+		}
 	}
 	if (terminated) {
 		s->end = offset + piece.size + 1;

@@ -43,8 +43,10 @@ static int sync_round(struct syncer *s, bool directory)
 		pthread_mutex_lock(&s->mutex);
 	}
 	s->n_dirty -= i;
-	memmove(s->dirty, s->dirty + i, s->n_dirty * sizeof(s->dirty[0]));
 	s->n_syncing = 0;
+	if (s->n_dirty > 0) {
+		memmove(s->dirty, s->dirty + i, s->n_dirty * sizeof(s->dirty[0]));
+	}
 	if (r == 0 && directory) {
 		pthread_mutex_unlock(&s->mutex);
 		r = s->disk->ops->sync_directory(s->disk, s->directory);

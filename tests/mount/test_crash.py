@@ -208,7 +208,7 @@ def difference(found, wanted):
 
 def storm(m, number, turn, tree, shared, log_path):
     """A writer. Ends when the daemon is gone. Returns how often it was acknowledged."""
-    rng = random.Random(number << 32 | turn)
+    rng = random.Random("%d of %d" % (number, turn))
     top = m.path("w%d" % number)
     log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     acknowledged = 0
@@ -303,7 +303,7 @@ def test_kill_with_many_on_one_key(m):
     m.write("d/k", values.make(0, 100))
 
     def write(number, turn, shared, log_path):
-        rng = random.Random(number << 32 | turn)
+        rng = random.Random("%d of %d" % (number, turn))
         with open(log_path, "w") as log:
             try:
                 while True:

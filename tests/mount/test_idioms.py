@@ -70,7 +70,7 @@ def look(m, name, kept):
     except FileNotFoundError:
         yield "value", None
     if kept is not None:
-        yield "kept", os.pread(kept, 1 << 16, 0)
+        yield "kept", os.pread(kept, 1 << 20, 0)
 
 
 def poll(bench, name, shared):

@@ -570,9 +570,13 @@ def test_too_large(m):
     with Cases() as t:
         with t.case("truncate"):
             fails(errno.EFBIG, os.truncate, f, limit + 1)
-        with t.case("pwrite past it"), opened(f, os.O_RDWR) as fd:
+        with t.case("pwrite past it"):
+            fd = os.open(f, os.O_RDWR)
+            os.pwrite(fd, b"this fits", 0)
             fails(errno.EFBIG, os.pwrite, fd, b"x", limit)
             fails(errno.EFBIG, os.ftruncate, fd, limit + 1)
+            # What fitted is not kept either, and close says so.
+            fails(errno.EFBIG, os.close, fd)
         with t.case("unchanged"):
             equal(read_file(f), b"old", "contents")
         with t.case("exactly the limit"):

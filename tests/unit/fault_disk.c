@@ -57,6 +57,7 @@ struct fault_disk {
 		bool partly;
 	} faults[FAULT_CALLS];
 	size_t write_max;
+	unsigned sync_time;
 	uint64_t room;
 	uint64_t changes;
 	uint64_t kill_at;
@@ -343,13 +344,22 @@ static int fault_truncate(struct disk *disk, int fd, off_t size)
 static int fault_sync(struct disk *disk, int fd)
 {
 	struct fault_disk *d = self(disk);
-	LOCKED(d);
-	struct inode *i = inode_of(d, fd);
-	int r = fault(d, FAULT_SYNC);
+	unsigned wait;
+	int r;
 
-	if (r == 0) {
-		i->synced.size = 0;
-		r = buffer_append(&i->synced, i->data.data, i->data.size);
+	{
+		LOCKED(d);
+		struct inode *i = inode_of(d, fd);
+
+		wait = d->sync_time;
+		r = fault(d, FAULT_SYNC);
+		if (r == 0) {
+			i->synced.size = 0;
+			r = buffer_append(&i->synced, i->data.data, i->data.size);
+		}
+	}
+	if (wait > 0) {
+		usleep(wait);
 	}
 	return r;
 }
@@ -571,6 +581,13 @@ void fault_disk_short_writes(struct fault_disk *d, size_t size)
 	d->write_max = size;
 }
 
+void fault_disk_slow_syncs(struct fault_disk *d, unsigned microseconds)
+{
+	LOCKED(d);
+
+	d->sync_time = microseconds;
+}
+
 void fault_disk_room(struct fault_disk *d, uint64_t bytes)
 {
 	LOCKED(d);
@@ -616,7 +633,7 @@ static void lose_data(struct inode *i)
 	if (i->data.size > size) {
 		size += (size_t)rand() % (i->data.size - size + 1);
 	}
-	if (rand() % 2 == 0) {
+	if (rand() % 2 == 0 && i->data.size > size) {
 		memset(i->data.data + size, 0, i->data.size - size);
 	} else {
 		i->data.size = size;
@@ -627,12 +644,14 @@ void fault_disk_cut_power(struct fault_disk *d, unsigned seed)
 {
 	LOCKED(d);
 	size_t kept;
+	bool in_order;
 
 	srand(seed);
-	/* The names: some of the changes, in order. */
+	/* The names: the first of the changes, or any. */
 	kept = d->n_pending ? (size_t)rand() % (d->n_pending + 1) : 0;
+	in_order = rand() % 2;
 	for (size_t i = 0; i < d->n_pending; i++) {
-		if (i < kept) {
+		if (in_order ? i < kept : rand() % 2 == 0) {
 			apply(&d->synced, &d->pending[i]);
 		}
 		drop_pending(&d->pending[i]);
@@ -660,6 +679,7 @@ void fault_disk_restart(struct fault_disk *d)
 	}
 	memset(d->faults, 0, sizeof(d->faults));
 	d->write_max = SIZE_MAX;
+	d->sync_time = 0;
 	d->room = UINT64_MAX;
 	d->kill_at = 0;
 	d->killed = false;

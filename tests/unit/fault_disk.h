@@ -40,6 +40,8 @@ void fault_disk_fail(struct fault_disk *d, enum fault_call call, unsigned nth, u
 	int error, bool partly);
 /* Writes take at most so many bytes in one go. */
 void fault_disk_short_writes(struct fault_disk *d, size_t size);
+/* A sync takes so long after it has seen what to write. */
+void fault_disk_slow_syncs(struct fault_disk *d, unsigned microseconds);
 /* Room for so many more bytes; UINT64_MAX: any number. */
 void fault_disk_room(struct fault_disk *d, uint64_t bytes);
 

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "mount-helper/mountinfo.h"
+#include "base/mountinfo.h"
 #include "mount-helper/options.h"
 #include "mount-helper/remount.h"
 

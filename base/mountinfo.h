@@ -4,6 +4,8 @@
 /* What /proc/self/mountinfo says of one mount. The strings are owned by the struct. */
 #pragma once
 
+#include <sys/types.h>
+
 enum {
 	/* mountinfo_parse: not a line of that file; mountinfo_find: nothing is mounted there */
 	MOUNTINFO_NONE = 1,
@@ -11,6 +13,7 @@ enum {
 
 struct mountinfo {
 	int id;
+	dev_t device;              /* as stat(2)'s st_dev */
 	char *point;               /* where it is mounted */
 	char *type;                /* "fuse.cubbyfs" */
 	char *source;              /* the store */
@@ -26,5 +29,8 @@ int mountinfo_parse(struct mountinfo *m, const char *line);
  * dead, or an automount that must not be set off. 0, MOUNTINFO_NONE if the directory
  * is no mount's root, or a negative errno. */
 int mountinfo_find(struct mountinfo *m, const char *directory);
+
+/* The mount of that id, as `process` (0: the caller) sees it. Results as above. */
+int mountinfo_of_id(struct mountinfo *m, pid_t process, int id);
 
 void mountinfo_finish(struct mountinfo *m);

@@ -5,7 +5,7 @@
  * kernel is asked, by a descriptor that stands for the place only (O_PATH), whose fdinfo names the
  * mount. Opening one neither sends a request to a FUSE daemon nor sets off an automount.
  */
-#include "mount-helper/mountinfo.h"
+#include "base/mountinfo.h"
 
 #include "base/cleanup.h"
 
@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/sysmacros.h>
 
 #ifndef MS_NOSYMFOLLOW
 #define MS_NOSYMFOLLOW 256
@@ -109,12 +110,14 @@ int mountinfo_parse(struct mountinfo *m, const char *line)
 	_cleanup_free_ char *options = NULL;
 	const char *tail = strstr(line, " - ");
 	const char *rest = line;
+	unsigned device_major, device_minor;
 	bool none = false;
 
 	*m = (struct mountinfo){0};
-	if (!tail || sscanf(line, "%d", &m->id) != 1) {
+	if (!tail || sscanf(line, "%d %*d %u:%u", &m->id, &device_major, &device_minor) != 3) {
 		return MOUNTINFO_NONE;
 	}
+	m->device = makedev(device_major, device_minor);
 	for (int i = 0; i < 4; i++) {
 		rest += strspn(rest, " ");
 		rest += strcspn(rest, " \n");
@@ -173,20 +176,14 @@ static int locate(const char *directory, int *id, char *path, size_t size)
 	return -EIO;
 }
 
-int mountinfo_find(struct mountinfo *m, const char *directory)
+/* The mount of that id; with `point`, only if it is there. */
+static int find(struct mountinfo *m, const char *file, int id, const char *point)
 {
-	_cleanup_file_ FILE *f = NULL;
+	_cleanup_file_ FILE *f = fopen(file, "re");
 	_cleanup_free_ char *line = NULL;
-	char path[PATH_MAX];
 	size_t size = 0;
-	int id = 0, r;
+	int r;
 
-	*m = (struct mountinfo){0};
-	r = locate(directory, &id, path, sizeof(path));
-	if (r < 0) {
-		return r;
-	}
-	f = fopen("/proc/self/mountinfo", "re");
 	if (!f) {
 		return -errno;
 	}
@@ -196,13 +193,34 @@ int mountinfo_find(struct mountinfo *m, const char *directory)
 			return r;
 		}
 		if (r == 0) {
-			if (m->id == id && strcmp(m->point, path) == 0) {
+			if (m->id == id && (!point || strcmp(m->point, point) == 0)) {
 				return 0;
 			}
 			mountinfo_finish(m);
 		}
 	}
 	return ferror(f) ? -EIO : MOUNTINFO_NONE;
+}
+
+int mountinfo_find(struct mountinfo *m, const char *directory)
+{
+	char path[PATH_MAX];
+	int id = 0, r;
+
+	*m = (struct mountinfo){0};
+	r = locate(directory, &id, path, sizeof(path));
+	return r < 0 ? r : find(m, "/proc/self/mountinfo", id, path);
+}
+
+int mountinfo_of_id(struct mountinfo *m, pid_t process, int id)
+{
+	char file[64] = "/proc/self/mountinfo";
+
+	*m = (struct mountinfo){0};
+	if (process) {
+		snprintf(file, sizeof(file), "/proc/%ld/mountinfo", (long)process);
+	}
+	return find(m, file, id, NULL);
 }
 
 void mountinfo_finish(struct mountinfo *m)

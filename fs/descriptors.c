@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The cubbyfs authors */
+
+/* A shell that runs `{ echo a; echo b >/dev/null; echo c; } > k` saves its
+ * standard output with dup(2) and closes it for a moment, and that close looks
+ * to us like any other. The value is whole when the process closes the last of
+ * its descriptors on it, so at a close we look whether it has another: in
+ * /proc/PID/fdinfo, which tells mount, inode number and flags without a call
+ * into the file system (stat(2) on /proc/PID/fd would be one, to ourselves). The
+ * descriptor that is being closed has gone by then, and so have all of a
+ * process that is ending.
+ *
+ * Two opens of one key by one process look the same. Then the first close
+ * commits at its release, which follows at once. */
+#include "fs/descriptors.h"
+
+#include "base/cleanup.h"
+#include "base/mountinfo.h"
+
+#include <ctype.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A number in a line of fdinfo: "mnt_id:\t29". */
+static bool number_of(const char *text, const char *name, int base, unsigned long long *out)
+{
+	const char *line = strstr(text, name);
+	char *end;
+
+	if (!line) {
+		return false;
+	}
+	line += strlen(name);
+	*out = strtoull(line, &end, base);
+	return end != line;
+}
+
+static bool is_writer(int directory, const char *descriptor, uint64_t ino, int *mount)
+{
+	_cleanup_fd_ int fd = openat(directory, descriptor, O_RDONLY | O_CLOEXEC);
+	unsigned long long flags, id, inode;
+	char text[512];
+	ssize_t size = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+
+	if (size <= 0) {
+		return false;
+	}
+	text[size] = 0;
+	if (!number_of(text, "ino:", 10, &inode) || inode != ino ||
+		!number_of(text, "flags:", 8, &flags) || (flags & O_ACCMODE) == O_RDONLY ||
+		!number_of(text, "mnt_id:", 10, &id)) {
+		return false;
+	}
+	*mount = (int)id;
+	return true;
+}
+
+static bool is_on(pid_t process, int mount, dev_t device)
+{
+	struct mountinfo m;
+	bool on = mountinfo_of_id(&m, process, mount) == 0 && m.device == device;
+
+	mountinfo_finish(&m);
+	return on;
+}
+
+bool descriptors_write_to(pid_t process, uint64_t ino, dev_t device)
+{
+	_cleanup_dir_ DIR *d = NULL;
+	struct dirent *entry;
+	char path[64];
+	int mount;
+
+	if (process <= 0) {
+		return false;
+	}
+	snprintf(path, sizeof(path), "/proc/%ld/fdinfo", (long)process);
+	d = opendir(path);
+	for (int n = 0; d && n < DESCRIPTORS_LOOKED_AT && (entry = readdir(d)); n++) {
+		if (isdigit((unsigned char)entry->d_name[0]) &&
+			is_writer(dirfd(d), entry->d_name, ino, &mount) &&
+			is_on(process, mount, device)) {
+			return true;
+		}
+	}
+	return false;
+}
