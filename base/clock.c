@@ -46,7 +46,7 @@ void clock_rfc3339(int64_t wall, char *out)
 	gmtime_r(&t, &tm);
 	/* 64 bits of nanoseconds reach from 1677 to 2262: four digits do. */
 	snprintf(out, CLOCK_RFC3339_SIZE, "%04u-%02u-%02uT%02u:%02u:%02u.%06uZ",
-		 (unsigned)(tm.tm_year + 1900) % 10000, (unsigned)(tm.tm_mon + 1) % 100,
-		 (unsigned)tm.tm_mday % 100, (unsigned)tm.tm_hour % 100, (unsigned)tm.tm_min % 100,
-		 (unsigned)tm.tm_sec % 100, (unsigned)(rest / 1000));
+		(unsigned)(tm.tm_year + 1900) % 10000, (unsigned)(tm.tm_mon + 1) % 100,
+		(unsigned)tm.tm_mday % 100, (unsigned)tm.tm_hour % 100, (unsigned)tm.tm_min % 100,
+		(unsigned)tm.tm_sec % 100, (unsigned)(rest / 1000));
 }

@@ -1,18 +1,12 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 The cubbyfs authors */
 
-/* Transitions become state.
+/* The second half of a commit: what tree_prepare has made is linked into the
+ * tree. Between the two the log is written, so a commit that the log has is
+ * never lost to a failed malloc.
  *
- * tree_prepare allocates: nodes, entries, values, room in namespaces and in the
- * heap of deadlines. tree_apply links what was allocated. Between the two the
- * log is written, so a commit that the log has is never lost to a failed
- * malloc.
- *
- * Mending. A replay may meet a change whose namespace was made by a line that
- * is damaged, or (in a snapshot, where the order is free) has not come yet. It
- * gets a stand-in: a namespace with the right number and no name, which
- * remembers from the change's path where it was. Its own line, if it comes,
- * makes it whole; else tree_replayed puts it back where the hint says. A
+ * Mending. A stand-in for a namespace (see prepare.c) is made whole by its own
+ * line, if that comes; else tree_replayed puts it back where its hint says. A
  * change of a node that nothing has made is counted as unresolved, but for a
  * PUT or an APPEND, which make the node again from what they know.
  *
@@ -21,297 +15,11 @@
 #include "store/tree.h"
 
 #include "base/cleanup.h"
-#include "base/clock.h"
+#include "store/place.h"
 #include "store/store.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
-
-static struct bytes last_component(struct bytes path)
-{
-	const char *slash = path.size ? memrchr(path.data, '/', path.size) : NULL;
-
-	if (!slash) {
-		return path;
-	}
-	return bytes_of(slash + 1, path.size - (size_t)(slash + 1 - path.data));
-}
-
-static struct bytes parent_path(struct bytes path)
-{
-	const char *slash = path.size ? memrchr(path.data, '/', path.size) : NULL;
-
-	return bytes_of(path.data, slash ? (size_t)(slash - path.data) : 0);
-}
-
-static bool name_is_possible(struct bytes name)
-{
-	return name.size > 0 && name.size <= STORE_NAME_MAX && !memchr(name.data, 0, name.size) &&
-		!(name.size == 1 && name.data[0] == '.') &&
-		!(name.size == 2 && name.data[0] == '.' && name.data[1] == '.');
-}
-
-/* --- preparing --------------------------------------------------------- */
-
-static void unprepare(struct prepared *p)
-{
-	node_destroy(p->node);
-	entry_destroy(p->entry);
-	entry_destroy(p->entry2);
-	value_unref(p->value);
-	xattr_destroy_all(p->xattrs);
-	free(p->extra);
-	policy_destroy(p->policy);
-	free(p->action);
-	*p = (struct prepared){0};
-}
-
-void tree_unprepare(struct prepared *prepared, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		unprepare(&prepared[i]);
-	}
-}
-
-/* A namespace that some line says is there, but which none has made. */
-static struct node *make_stand_in(struct tree *t, const struct place *place)
-{
-	struct node *n = node_create(place->parent, S_IFDIR | 0755);
-	struct bytes hint = parent_path(place->path);
-
-	if (!n) {
-		return NULL;
-	}
-	n->directory->hint = strndup(hint.size ? hint.data : "", hint.size);
-	if (!n->directory->hint) {
-		node_destroy(n);
-		return NULL;
-	}
-	n->uid = t->root->uid;
-	n->gid = t->root->gid;
-	tree_add_node(t, n);
-	return n;
-}
-
-/* Finds the namespace of a place, among what the same transition makes too. */
-static int find_parent(struct tree *t, const struct prepared *prepared, size_t i,
-	const struct place *place, struct node **out)
-{
-	struct node *n = tree_node(t, place->parent);
-
-	while (!n && i-- > 0) {
-		if (prepared[i].node && prepared[i].node->ino == place->parent) {
-			n = prepared[i].node;
-		}
-	}
-	if (!n && t->replaying && place->parent != 0) {
-		n = make_stand_in(t, place);
-		if (!n) {
-			return -ENOMEM;
-		}
-	}
-	*out = n && node_is_directory(n) ? n : NULL;
-	return 0;
-}
-
-/* A new name at a place: an entry, and room for it. None if node `ino` has the
- * name already. */
-static int prepare_name(struct tree *t, const struct prepared *prepared, size_t i, size_t n_changes,
-	const struct place *place, uint64_t ino, struct entry **out)
-{
-	struct bytes name = last_component(place->path);
-	struct node *parent;
-	struct entry *e;
-	int rc;
-
-	if (!name_is_possible(name)) {
-		return 0;
-	}
-	rc = find_parent(t, prepared, i, place, &parent);
-	if (rc || !parent) {
-		return rc;
-	}
-	if (expiry_reserve(&t->expiry, n_changes)) {
-		return -ENOMEM;
-	}
-	e = tree_entry(t, parent, name);
-	if (e && e->node->ino == ino) {
-		return 0;
-	}
-	*out = entry_create(name);
-	return *out ? tree_reserve(parent, n_changes) : -ENOMEM;
-}
-
-static int prepare_policy(const struct node *n, const struct change *c, struct prepared *p)
-{
-	bool touched = false;
-	int rc;
-
-	for (size_t i = 0; i < c->n_xattrs; i++) {
-		touched |= policy_knows(c->xattrs[i].name);
-	}
-	if (!touched) {
-		return 0;
-	}
-	p->policy = policy_create();
-	if (!p->policy) {
-		return -ENOMEM;
-	}
-	for (const struct xattr *x = n ? node_xattrs(n) : NULL; x; x = x->next) {
-		bool changed = false;
-
-		for (size_t i = 0; i < c->n_xattrs; i++) {
-			changed |= bytes_equal(c->xattrs[i].name, xattr_name(x));
-		}
-		if (!changed && policy_set(p->policy, xattr_name(x), xattr_value(x)) == -ENOMEM) {
-			return -ENOMEM;
-		}
-	}
-	for (size_t i = 0; i < c->n_xattrs; i++) {
-		if (c->xattrs[i].removed) {
-			continue;
-		}
-		rc = policy_set(p->policy, c->xattrs[i].name, c->xattrs[i].value);
-		if (rc == -ENOMEM) {
-			return rc;
-		}
-	}
-	return 0;
-}
-
-static int prepare_put(struct tree *t, const struct transition *tr, size_t i,
-	struct prepared *prepared)
-{
-	const struct change *c = &tr->changes[i];
-	struct prepared *p = &prepared[i];
-	struct node *n = tree_node(t, c->ino);
-	struct bytes action = c->fields & HAS_HISTORY ? c->action : tr->action;
-	struct xattr **tail = &p->xattrs;
-	uint32_t mode;
-	int rc;
-
-	if (!n) {
-		mode = c->fields & HAS_MODE ? c->mode : S_IFREG | 0600;
-		p->node = node_create(c->ino, mode);
-		if (!p->node) {
-			return -ENOMEM;
-		}
-		n = p->node;
-	}
-	if (c->ino != INO_ROOT && tr->revision != 0) {
-		rc = prepare_name(t, prepared, i, tr->n_changes, &c->place, c->ino, &p->entry);
-		if (rc) {
-			return rc;
-		}
-		for (size_t k = 0; k < c->n_links; k++) {
-			/* Further names come as changes of their own kind. */
-			struct node *parent;
-
-			rc = find_parent(t, prepared, i, &c->links[k].place, &parent);
-			if (rc || (parent && tree_reserve(parent, c->n_links + tr->n_changes)) ||
-				expiry_reserve(&t->expiry, c->n_links + tr->n_changes)) {
-				return -ENOMEM;
-			}
-		}
-	}
-	if ((c->fields & HAS_VALUE) && !p->value && c->value.size > 0) {
-		p->value = value_create(c->value);
-		if (!p->value) {
-			return -ENOMEM;
-		}
-	}
-	for (size_t k = 0; k < c->n_xattrs; k++) {
-		if (c->xattrs[k].removed) {
-			continue;
-		}
-		*tail = xattr_create(c->xattrs[k].name, c->xattrs[k].value);
-		if (!*tail) {
-			return -ENOMEM;
-		}
-		tail = &(*tail)->next;
-	}
-	if (action.size > 0) {
-		p->action = strndup(action.data, action.size);
-		if (!p->action) {
-			return -ENOMEM;
-		}
-	}
-	if (!n->extra && (p->xattrs || p->action)) {
-		p->extra = calloc(1, sizeof(*p->extra));
-		if (!p->extra) {
-			return -ENOMEM;
-		}
-	}
-	return node_is_directory(n) ? prepare_policy(n, c, p) : 0;
-}
-
-static int prepare_append(struct tree *t, const struct transition *tr, size_t i,
-	struct prepared *prepared)
-{
-	const struct change *c = &tr->changes[i];
-	struct prepared *p = &prepared[i];
-	struct node *n = tree_node(t, c->ino);
-	int rc;
-
-	if (!n) {
-		p->node = node_create(c->ino, S_IFREG | 0600);
-		if (!p->node) {
-			return -ENOMEM;
-		}
-		rc = prepare_name(t, prepared, i, tr->n_changes, &c->place, c->ino, &p->entry);
-		if (rc) {
-			return rc;
-		}
-	} else if (!S_ISREG(n->mode)) {
-		return 0;
-	}
-	if (!p->value) {
-		p->value = value_append(n ? n->value : NULL, c->value);
-	}
-	return p->value ? 0 : -ENOMEM;
-}
-
-static int prepare(struct tree *t, const struct transition *tr, size_t i, struct prepared *prepared)
-{
-	const struct change *c = &tr->changes[i];
-	struct prepared *p = &prepared[i];
-	int rc;
-
-	switch (c->type) {
-	case CHANGE_PUT:
-		return prepare_put(t, tr, i, prepared);
-	case CHANGE_APPEND:
-		return prepare_append(t, tr, i, prepared);
-	case CHANGE_LINK:
-		return prepare_name(t, prepared, i, tr->n_changes, &c->place, c->ino, &p->entry);
-	case CHANGE_RENAME:
-		return prepare_name(t, prepared, i, tr->n_changes, &c->to, c->ino, &p->entry);
-	case CHANGE_EXCHANGE:
-		rc = prepare_name(t, prepared, i, tr->n_changes, &c->to, c->ino, &p->entry);
-		return rc ? rc :
-			    prepare_name(t, prepared, i, tr->n_changes, &c->place, 0, &p->entry2);
-	case CHANGE_REMOVE:
-	case CHANGE_EXPIRE:
-		return 0;
-	}
-	return 0;
-}
-
-int tree_prepare(struct tree *t, const struct transition *tr, struct prepared *prepared)
-{
-	for (size_t i = 0; i < tr->n_changes; i++) {
-		int rc = prepare(t, tr, i, prepared);
-
-		if (rc) {
-			tree_unprepare(prepared, tr->n_changes);
-			return rc;
-		}
-	}
-	return 0;
-}
-
-/* --- applying ----------------------------------------------------------- */
 
 struct context {
 	struct tree *t;
@@ -376,7 +84,7 @@ static struct entry *name_node(const struct context *x, const struct place *plac
 	struct node *n, struct entry **entry)
 {
 	struct node *parent = tree_node(x->t, place->parent);
-	struct bytes name = last_component(place->path);
+	struct bytes name = place_name(place);
 	struct entry *e;
 
 	if (!parent || !node_is_directory(parent)) {
@@ -525,7 +233,7 @@ static void apply_put(const struct context *x, const struct change *c, struct pr
 		set_deadline(x, e, c->expires, c->ttl);
 	}
 	for (size_t i = 0; i < c->n_links && e; i++) {
-		struct entry *further = entry_create(last_component(c->links[i].place.path));
+		struct entry *further = entry_create(place_name(&c->links[i].place));
 		struct entry *named = NULL;
 
 		if (further) {
@@ -585,7 +293,7 @@ static struct entry *entry_of(const struct context *x, const struct place *place
 	struct node *n;
 
 	if (parent && node_is_directory(parent)) {
-		e = tree_entry(x->t, parent, last_component(place->path));
+		e = tree_entry(x->t, parent, place_name(place));
 		if (e && e->node->ino == ino) {
 			return e;
 		}
@@ -764,7 +472,7 @@ void tree_apply(struct tree *t, const struct transition *tr, struct prepared *pr
 			apply_exchange(&x, c, p);
 			break;
 		}
-		unprepare(p);
+		tree_unprepare(p, 1);
 	}
 	if (tr->revision > t->revision) {
 		t->revision = tr->revision;
@@ -798,9 +506,9 @@ static int restore(struct tree *t, struct node *n)
 		parent = e->node;
 		rest = bytes_of(slash + 1, rest.size - component.size - 1);
 	}
-	rest = last_component(rest);
+	rest = place_name(&(struct place){.path = rest});
 	rc = buffer_append(&name, rest.data, rest.size);
-	if (rc == 0 && (!name_is_possible(rest) || tree_entry(t, parent, rest))) {
+	if (rc == 0 && (!place_name_is_possible(rest) || tree_entry(t, parent, rest))) {
 		if (name.size > STORE_NAME_MAX - 32) {
 			name.size = STORE_NAME_MAX - 32;
 		}
@@ -842,116 +550,4 @@ int tree_replayed(struct tree *t, struct moment now)
 	expiry_shift(&t->expiry, now.wall - now.elapsed);
 	t->replaying = false;
 	return 0;
-}
-
-/* --- images for snapshots -------------------------------------------------- */
-
-void node_image_finish(struct node_image *image)
-{
-	buffer_finish(&image->paths);
-	free(image->links);
-	free(image->xattrs);
-	*image = (struct node_image){0};
-}
-
-static int64_t wall_deadline(const struct tree *t, const struct entry *e, struct moment now,
-	int64_t *ttl)
-{
-	const struct deadline *d = expiry_get(&t->expiry, e);
-
-	*ttl = d ? d->ttl : 0;
-	return d ? d->at - now.elapsed + now.wall : 0;
-}
-
-static int image_names(const struct tree *t, const struct node *n, struct moment now,
-	struct node_image *out)
-{
-	struct change *c = &out->change;
-	size_t n_names = 0, i = 0;
-	size_t *ends;
-	int rc = 0;
-
-	for (const struct entry *e = n->names; e; e = e->next_name) {
-		n_names++;
-	}
-	if (n_names == 0) {
-		return 0; /* the root */
-	}
-	ends = malloc(n_names * sizeof(*ends));
-	out->links = calloc(n_names, sizeof(*out->links));
-	if (!ends || !out->links) {
-		free(ends);
-		return -ENOMEM;
-	}
-	for (const struct entry *e = n->names; e && rc == 0; e = e->next_name) {
-		rc = tree_path(e->parent, entry_name(e), &out->paths);
-		out->links[i].place.parent = e->parent->ino;
-		out->links[i].expires = wall_deadline(t, e, now, &out->links[i].ttl);
-		ends[i++] = out->paths.size;
-	}
-	for (i = 0; i < n_names && rc == 0; i++) {
-		size_t start = i ? ends[i - 1] : 0;
-
-		out->links[i].place.path = bytes_of(out->paths.data + start, ends[i] - start);
-	}
-	free(ends);
-	c->place = out->links[0].place;
-	if (out->links[0].expires) {
-		c->fields |= HAS_EXPIRES;
-		c->expires = out->links[0].expires;
-		c->ttl = out->links[0].ttl;
-	}
-	c->links = out->links + 1;
-	c->n_links = n_names - 1;
-	return rc;
-}
-
-int tree_image(const struct tree *t, const struct node *n, struct moment now,
-	struct node_image *out)
-{
-	struct change *c = &out->change;
-	size_t count = 0;
-	int rc;
-
-	*out = (struct node_image){0};
-	c->type = CHANGE_PUT;
-	c->fields = HAS_MODE | HAS_OWNER | HAS_MTIME | HAS_ATIME | HAS_HISTORY;
-	c->ino = n->ino;
-	c->mode = n->mode;
-	c->uid = n->uid;
-	c->gid = n->gid;
-	c->mtime = n->mtime;
-	c->atime = n->atime;
-	c->version = n->version;
-	c->created = n->created;
-	c->changed = n->changed;
-	if (node_has_value(n)) {
-		c->fields |= HAS_VALUE;
-		c->value = value_bytes(n->value);
-	} else if (S_ISCHR(n->mode) || S_ISBLK(n->mode)) {
-		c->fields |= HAS_RDEV;
-		c->rdev = n->rdev;
-	}
-	if (n->extra && n->extra->action) {
-		c->action = bytes_of_string(n->extra->action);
-	}
-	for (const struct xattr *x = node_xattrs(n); x; x = x->next) {
-		count++;
-	}
-	if (count > 0) {
-		out->xattrs = calloc(count, sizeof(*out->xattrs));
-		if (!out->xattrs) {
-			return -ENOMEM;
-		}
-		for (const struct xattr *x = node_xattrs(n); x; x = x->next) {
-			out->xattrs[c->n_xattrs++] = (struct xattr_change){
-				.name = xattr_name(x), .value = xattr_value(x)};
-		}
-		c->xattrs = out->xattrs;
-	}
-	rc = image_names(t, n, now, out);
-	if (rc) {
-		node_image_finish(out);
-	}
-	return rc;
 }

@@ -89,9 +89,10 @@ struct backend_ops {
 
 	/* Adds t, whose revision is the one after the last. When `done` is called
 	 * with 0, a crash of this process does not lose it (nor, on a shared log,
-	 * that of this machine). -ENOSPC: the log is as before and later appends
-	 * may work. Any other error: the log has failed for good, and says so
-	 * (-EROFS) to every later append. */
+	 * that of this machine). -ENOSPC, -ENOMEM, -EFBIG (t makes too long a
+	 * line), -EINVAL (its revision is not after the last): the log is as
+	 * before and later appends may work. Any other error: the log has failed
+	 * for good, and says so (-EROFS) to every later append. */
 	void (*append)(struct backend *b, const struct transition *t, backend_done *done, void *arg);
 
 	/* `done` when all appended before this call survives a power cut. Many

@@ -48,8 +48,8 @@ static int memory_replay(struct backend *b, backend_replay_fn *fn, void *arg, ui
 	return 0;
 }
 
-static void memory_append(struct backend *b, const struct transition *t, backend_done *done,
-	void *arg)
+static void memory_append(
+	struct backend *b, const struct transition *t, backend_done *done, void *arg)
 {
 	struct memory *m = container_of(b, struct memory, base);
 

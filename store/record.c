@@ -82,8 +82,8 @@ static int append_line(const char *text, size_t size, struct buffer *out)
 		return r;
 	}
 	buffer_append(out, text, size - 1);
-	return buffer_printf(out, ",\"crc\":\"%08" PRIx32 "\"}\n",
-		checksum(out->data + start, size - 1));
+	return buffer_printf(
+		out, ",\"crc\":\"%08" PRIx32 "\"}\n", checksum(out->data + start, size - 1));
 }
 
 int record_encode_object(struct json_object *object, struct buffer *out)
@@ -133,8 +133,8 @@ static void add(struct encoder *e, struct json_object *object, const char *key,
 	}
 }
 
-static void add_element(struct encoder *e, struct json_object *array, struct json_object *value,
-	size_t length)
+static void add_element(
+	struct encoder *e, struct json_object *array, struct json_object *value, size_t length)
 {
 	e->length += strlen(",") + length;
 	if (e->failed || json_object_array_add(array, value) != 0) {
@@ -165,8 +165,8 @@ static void add_signed(struct encoder *e, struct json_object *object, const char
 	add(e, object, key, json_object_new_int64(n), length);
 }
 
-static void add_text(struct encoder *e, struct json_object *object, const char *key,
-	struct bytes text)
+static void add_text(
+	struct encoder *e, struct json_object *object, const char *key, struct bytes text)
 {
 	size_t length = 0;
 	struct json_object *value = text_to_json(text, &length);
@@ -574,7 +574,8 @@ static int get_links(struct record_decoder *d, struct json_object *o, struct cha
 		if (!json_object_is_type(item, json_type_object)) {
 			return -EINVAL;
 		}
-		json_object_object_foreach(item, key, value) {
+		json_object_object_foreach(item, key, value)
+		{
 			if (strcmp(key, "in") == 0) {
 				r = ok(get_unsigned(value, UINT64_MAX, &l->place.parent));
 			} else if (strcmp(key, "path") == 0) {
@@ -621,18 +622,38 @@ enum field {
 };
 
 static const char *const field_names[F_NONE] = {
-	"op",	   "ino",   "in",      "path",	  "to_in",   "to",	    "mode",  "uid",
-	"gid",	   "rdev",  "mtime",   "atime",	  "expires", "ttl",	    "version", "created",
-	"changed", "last_action", "links", "xattrs", "offset", "value",
+	"op",
+	"ino",
+	"in",
+	"path",
+	"to_in",
+	"to",
+	"mode",
+	"uid",
+	"gid",
+	"rdev",
+	"mtime",
+	"atime",
+	"expires",
+	"ttl",
+	"version",
+	"created",
+	"changed",
+	"last_action",
+	"links",
+	"xattrs",
+	"offset",
+	"value",
 };
 
 static enum field field_of(const char *name)
 {
-	int i;
-
-	for (i = 0; i < F_NONE && strcmp(name, field_names[i]) != 0; i++) {
+	for (int i = 0; i < F_NONE; i++) {
+		if (name[0] == field_names[i][0] && strcmp(name, field_names[i]) == 0) {
+			return (enum field)i;
+		}
 	}
-	return (enum field)i;
+	return F_NONE;
 }
 
 static int get_change_field(struct record_decoder *d, const char *key, struct json_object *o,
@@ -707,8 +728,8 @@ static int finish_change(struct change *c, bool typed)
 	return ok(typed);
 }
 
-static int get_changes(struct record_decoder *d, struct json_object *o, struct change **out,
-	size_t *n)
+static int get_changes(
+	struct record_decoder *d, struct json_object *o, struct change **out, size_t *n)
 {
 	struct change *list;
 	int r = 0;
@@ -728,7 +749,8 @@ static int get_changes(struct record_decoder *d, struct json_object *o, struct c
 		if (!json_object_is_type(item, json_type_object)) {
 			return -EINVAL;
 		}
-		json_object_object_foreach(item, key, value) {
+		json_object_object_foreach(item, key, value)
+		{
 			r = get_change_field(d, key, value, &list[i], &typed);
 			if (r < 0) {
 				return r;
@@ -753,7 +775,8 @@ static int get_transition(struct record_decoder *d)
 	if (!only) {
 		return -ENOMEM;
 	}
-	json_object_object_foreach(d->root, key, value) {
+	json_object_object_foreach(d->root, key, value)
+	{
 		if (strcmp(key, "rev") == 0) {
 			has_revision = true;
 			r = ok(get_unsigned(value, UINT64_MAX, &t->revision));

@@ -140,8 +140,8 @@ int text_from_json(struct json_object *json, void *(*allocate)(void *arg, size_t
 	size_t size;
 
 	if (json_object_is_type(json, json_type_string)) {
-		*out = bytes_of(json_object_get_string(json),
-			(size_t)json_object_get_string_len(json));
+		*out = bytes_of(
+			json_object_get_string(json), (size_t)json_object_get_string_len(json));
 		return 0;
 	}
 	if (!json_object_is_type(json, json_type_object) ||
@@ -149,7 +149,8 @@ int text_from_json(struct json_object *json, void *(*allocate)(void *arg, size_t
 		!json_object_is_type(inner, json_type_string)) {
 		return -EINVAL;
 	}
-	encoded = bytes_of(json_object_get_string(inner), (size_t)json_object_get_string_len(inner));
+	encoded =
+		bytes_of(json_object_get_string(inner), (size_t)json_object_get_string_len(inner));
 	data = allocate(arg, encoded.size / 4 * 3);
 	if (!data) {
 		return -ENOMEM;

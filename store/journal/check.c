@@ -98,8 +98,8 @@ static void take_gap(struct check *c, uint64_t revision, uint64_t offset, uint64
 		  });
 }
 
-static int take_transition(struct check *c, const struct transition *t, uint64_t offset,
-	uint64_t number)
+static int take_transition(
+	struct check *c, const struct transition *t, uint64_t offset, uint64_t number)
 {
 	if (c->segment->kind == SEGMENT_SNAPSHOT) {
 		c->count++;
@@ -357,7 +357,8 @@ static int check_format(struct check *c, char **error)
 	}
 	if (version != 0) {
 		if (asprintf(error,
-			    "store %s has format version %" PRIu64 ", this program knows version %d",
+			    "store %s has format version %" PRIu64
+			    ", this program knows version %d",
 			    c->directory, version, JOURNAL_VERSION) < 0) {
 			*error = NULL;
 		}

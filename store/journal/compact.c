@@ -60,7 +60,7 @@ struct compaction {
 	/* Under the mutex. */
 	struct chunk *first, *last;
 	uint64_t waiting; /* bytes */
-	bool ended;	  /* all chunks are there */
+	bool ended;       /* all chunks are there */
 	bool aborted;
 	bool finished; /* the thread is about to end */
 	int error;
@@ -82,8 +82,8 @@ struct compaction {
 
 static int write_chunk(struct compaction *c, const struct chunk *chunk)
 {
-	int r = disk_write_all(c->disk, c->fd, chunk->bytes.data, chunk->bytes.size,
-		(off_t)c->written);
+	int r = disk_write_all(
+		c->disk, c->fd, chunk->bytes.data, chunk->bytes.size, (off_t)c->written);
 
 	if (r < 0) {
 		return r;

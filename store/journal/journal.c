@@ -75,9 +75,8 @@ static void sync_parent(struct journal *j)
 	char *slash = strrchr(j->directory, '/');
 	_cleanup_free_ char *parent = NULL;
 
-	parent = slash == j->directory ?
-			 strdup("/") :
-			 strndup(j->directory, (size_t)(slash - j->directory));
+	parent = slash == j->directory ? strdup("/")
+				       : strndup(j->directory, (size_t)(slash - j->directory));
 	if (parent) {
 		/* Not every parent lets itself be opened; then the name's safety
 		 * is its owner's matter. */
@@ -103,8 +102,9 @@ static int enter_directory(struct journal *j, struct contents *c, char **error)
 				j->directory);
 		} else if (r == -ENOENT) {
 			explain(error, "%s does not exist%s", j->directory,
-				j->config.read_only ? "" :
-						      ", and neither does the directory it is to be in");
+				j->config.read_only
+					? ""
+					: ", and neither does the directory it is to be in");
 		} else {
 			explain(error, "cannot open the store %s: %s", j->directory, strerror(-r));
 		}
@@ -112,8 +112,8 @@ static int enter_directory(struct journal *j, struct contents *c, char **error)
 	}
 	if (!c->format && c->segments == 0 && (c->foreign > 0 || j->config.read_only)) {
 		explain(error, "%s is not a cubbyfs store%s", j->directory,
-			c->foreign > 0 ? " and not empty: give an empty directory, or a new one" :
-					 "");
+			c->foreign > 0 ? " and not empty: give an empty directory, or a new one"
+				       : "");
 		return c->foreign > 0 ? -ENOTEMPTY : -ENOENT;
 	}
 	if (!c->format && c->segments == 0) {
@@ -160,7 +160,8 @@ static int take_lock(struct journal *j, char **error)
 		holder = read_holder(j, j->lock_fd);
 		if (holder > 0) {
 			explain(error,
-				"store %s is held by process %ld: unmount it there, or use another store",
+				"store %s is held by process %ld: unmount it there, or use another "
+				"store",
 				j->directory, holder);
 		} else {
 			explain(error, "store %s is held by another process", j->directory);
@@ -229,7 +230,8 @@ static int check_format(struct journal *j, const struct contents *c, char **erro
 	}
 	if (version != 0) {
 		explain(error,
-			"store %s has format version %llu, this program knows version %d: use a newer cubbyfs",
+			"store %s has format version %llu, this program knows version %d: use a "
+			"newer cubbyfs",
 			j->directory, (unsigned long long)version, JOURNAL_VERSION);
 		return -EPROTONOSUPPORT;
 	}
@@ -365,7 +367,8 @@ void journal_fail(struct journal *j, int error, const char *what)
 {
 	if (j->failed == 0) {
 		j->failed = error;
-		log_error("%s: %s failed: %s; the store takes no more changes until it is opened anew",
+		log_error("%s: %s failed: %s; the store takes no more changes until it is opened "
+			  "anew",
 			j->directory, what, strerror(-error));
 	}
 }
@@ -498,8 +501,8 @@ static int append_line(struct journal *j)
 	return 0;
 }
 
-static void journal_append(struct backend *b, const struct transition *t, backend_done *done,
-	void *arg)
+static void journal_append(
+	struct backend *b, const struct transition *t, backend_done *done, void *arg)
 {
 	struct journal *j = journal_of(b);
 	int r;

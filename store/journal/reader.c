@@ -19,8 +19,8 @@
 struct piece {
 	struct segment_file *file;
 	uint64_t start; /* in the file */
-	uint64_t size;	/* of the last piece, while it grows: as of its sealing */
-	uint64_t at;	/* in the log */
+	uint64_t size;  /* of the last piece, while it grows: as of its sealing */
+	uint64_t at;    /* in the log */
 };
 
 struct backend_log {
@@ -119,8 +119,8 @@ static int add_active(struct backend_log *l)
 	if (!j->active) {
 		return 0;
 	}
-	r = add_piece(l, segment_file_ref(j->active),
-		j->segments.items[j->segments.count - 1].start, 0);
+	r = add_piece(
+		l, segment_file_ref(j->active), j->segments.items[j->segments.count - 1].start, 0);
 	l->growing = r == 0;
 	return r;
 }
@@ -195,8 +195,8 @@ ssize_t journal_log_read(struct backend_log *log, void *data, size_t size, uint6
 	if (size > left) {
 		size = (size_t)left;
 	}
-	return p->file->disk->ops->read(p->file->disk, p->file->fd, data, size,
-		(off_t)(p->start + offset));
+	return p->file->disk->ops->read(
+		p->file->disk, p->file->fd, data, size, (off_t)(p->start + offset));
 }
 
 void journal_log_close(struct backend_log *log)

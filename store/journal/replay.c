@@ -45,7 +45,7 @@ struct replay {
 	struct segment *segment;
 	char name[SEGMENT_NAME_SIZE];
 	int fd;
-	uint64_t count;	      /* transitions taken */
+	uint64_t count;       /* transitions taken */
 	uint64_t last_offset; /* where the last one was */
 	uint64_t promised;    /* by the footer; UINT64_MAX: none */
 	uint64_t trailing;    /* damaged lines after the last transition */
@@ -135,9 +135,8 @@ static int take_line(void *arg, struct bytes line, uint64_t offset, uint64_t num
 		if (r != RECORD_OK) {
 			return r < 0 ? r : SCAN_BAD;
 		}
-		return header_decode(object, &header) ?
-			       take_header(p, &header, offset, line.size) :
-			       SCAN_BAD;
+		return header_decode(object, &header) ? take_header(p, &header, offset, line.size)
+						      : SCAN_BAD;
 	}
 	if (r != RECORD_OK) {
 		return r < 0 ? r : SCAN_BAD;
@@ -217,8 +216,8 @@ static int keep_aside(struct replay *p, const struct scan_damage *d)
 	for (int i = 0; i < ASIDE_MAX && r == 0; i++) {
 		_cleanup_free_ char *path = NULL;
 
-		r = i == 0 ? asprintf(&path, "%s/%s-%" PRIu64, directory, p->name, d->offset) :
-			     asprintf(&path, "%s/%s-%" PRIu64 ".%d", directory, p->name, d->offset,
+		r = i == 0 ? asprintf(&path, "%s/%s-%" PRIu64, directory, p->name, d->offset)
+			   : asprintf(&path, "%s/%s-%" PRIu64 ".%d", directory, p->name, d->offset,
 				     i);
 		if (r < 0) {
 			path = NULL;
@@ -362,10 +361,9 @@ static int replay_snapshot(struct replay *p, struct segment *s)
 	if (p->promised != p->count && !p->damaged) {
 		/* Whole lines are missing, or the last one. */
 		p->damaged = true;
-		p->j->usage.damaged_lines +=
-			p->promised == UINT64_MAX || p->promised < p->count ?
-				1 :
-				p->promised - p->count;
+		p->j->usage.damaged_lines += p->promised == UINT64_MAX || p->promised < p->count
+						     ? 1
+						     : p->promised - p->count;
 		log_warning("%s/%s is not complete", p->j->directory, p->name);
 	}
 	return 0;
@@ -565,8 +563,8 @@ static int replay_all(struct replay *p)
 	if (last && last == &j->segments.items[j->segments.count - 1]) {
 		r = mend(j, last, &scan);
 		if (r < 0) {
-			log_warning("%s: the end of the last file cannot be mended: %s", j->directory,
-				strerror(-r));
+			log_warning("%s: the end of the last file cannot be mended: %s",
+				j->directory, strerror(-r));
 			/* A new file must have another name. */
 			j->last_revision += last->base == j->last_revision + 1;
 		}

@@ -51,8 +51,8 @@ static bool ends_line(struct bytes piece)
 }
 
 /* `size` counts the newline, if there is one; `piece` doesn't. */
-static void add_damage(struct scanner *x, struct bytes piece, uint64_t offset, uint64_t size,
-	bool torn)
+static void add_damage(
+	struct scanner *x, struct bytes piece, uint64_t offset, uint64_t size, bool torn)
 {
 	bool begins = piece.size > 0 && piece.data[0] == '{';
 
@@ -203,13 +203,13 @@ static ssize_t fill(struct scanner *x)
 	if (r < 0) {
 		return r;
 	}
-	n = s->disk->ops->read(s->disk, s->fd, x->buffer.data + x->buffer.size, wanted,
-		(off_t)offset);
+	n = s->disk->ops->read(
+		s->disk, s->fd, x->buffer.data + x->buffer.size, wanted, (off_t)offset);
 	if (n == -EIO) {
 		/* Block by block, to lose no more than needed. */
 		wanted = BLOCK_SIZE - offset % BLOCK_SIZE;
-		n = s->disk->ops->read(s->disk, s->fd, x->buffer.data + x->buffer.size, wanted,
-			(off_t)offset);
+		n = s->disk->ops->read(
+			s->disk, s->fd, x->buffer.data + x->buffer.size, wanted, (off_t)offset);
 	}
 	if (n == -EIO && offset < s->size) {
 		n = (ssize_t)(s->size - offset < wanted ? s->size - offset : wanted);
@@ -232,9 +232,9 @@ static int scan_lines(struct scanner *x)
 	int r;
 
 	for (;;) {
-		newline = scanned < x->buffer.size ?
-				  memchr(x->buffer.data + scanned, '\n', x->buffer.size - scanned) :
-				  NULL;
+		newline = scanned < x->buffer.size
+				  ? memchr(x->buffer.data + scanned, '\n', x->buffer.size - scanned)
+				  : NULL;
 		if (newline || x->buffer.size - start > RECORD_MAX) {
 			size_t end = newline ? (size_t)(newline - x->buffer.data) : x->buffer.size;
 

@@ -14,9 +14,9 @@
 /* A stretch of bytes that hold no line. */
 struct scan_damage {
 	uint64_t offset, size;
-	uint64_t line;	/* its number, from 1 */
+	uint64_t line;  /* its number, from 1 */
 	uint64_t lines; /* how many lines it seems to have been */
-	bool torn;	/* the end of a log, which a crash left incomplete */
+	bool torn;      /* the end of a log, which a crash left incomplete */
 };
 
 /* What `line` says of what is no line of this file. */
@@ -40,7 +40,7 @@ struct scan {
 
 	/* Results. */
 	uint64_t size;
-	uint64_t end;	    /* where the next line would begin: what follows is torn or free */
+	uint64_t end;       /* where the next line would begin: what follows is torn or free */
 	bool needs_newline; /* the line before `end` lacks its own */
 	uint64_t lines;
 	uint64_t unreadable; /* bytes that the medium would not give */

@@ -44,9 +44,9 @@ struct segment {
 	enum segment_kind kind;
 	/* The first revision that it may hold; the one a snapshot stands for. */
 	uint64_t base;
-	uint64_t size;	     /* in bytes */
+	uint64_t size;       /* in bytes */
 	uint64_t start, end; /* where its transitions begin and end */
-	bool stale;	     /* a newer snapshot took its place */
+	bool stale;          /* a newer snapshot took its place */
 };
 
 #define SEGMENT_NAME_SIZE 40

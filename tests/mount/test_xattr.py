@@ -356,7 +356,8 @@ def test_cas_loses_nothing(m):
                     else:
                         m.set("k", "cas", revision + ":" + value)
                     break
-                except BlockingIOError:
+                except OSError as e:
+                    check(e.errno == errno.EBUSY, "cas: %s" % e)
                     lost += 1
         return lost
     with Crew() as crew:
@@ -373,8 +374,8 @@ def close_quietly(fd):
     """After EBUSY the close may say so once more, or not."""
     try:
         os.close(fd)
-    except BlockingIOError:
-        pass
+    except OSError as e:
+        check(e.errno == errno.EBUSY, "cas: %s" % e)
 
 
 # cas through a handle, an extension: "REVISION" alone commits the staged bytes if
@@ -468,8 +469,8 @@ def test_set_if_absent_race(m):
                 else:
                     fset(fd, "cas", "0:%d" % number)
                 won.append(turn)
-            except BlockingIOError:
-                pass
+            except OSError as e:
+                check(e.errno == errno.EBUSY, "cas: %s" % e)
             close_quietly(fd)
         return won
     with Crew() as crew:

@@ -537,8 +537,8 @@ void fault_disk_destroy(struct fault_disk *d)
 	free(d);
 }
 
-static void set_file(struct fault_disk *d, const char *path, const void *data, size_t size,
-	bool directory)
+static void set_file(
+	struct fault_disk *d, const char *path, const void *data, size_t size, bool directory)
 {
 	struct inode *inode = calloc(1, sizeof(*inode));
 

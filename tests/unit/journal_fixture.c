@@ -79,8 +79,7 @@ static int apply(void *arg, const struct transition *t)
 		return -EPROTO;
 	}
 	if (f->values && (c->fields & (HAS_VALUE | HAS_HISTORY)) == HAS_VALUE &&
-		(!f->values[t->revision] ||
-			strlen(f->values[t->revision]) != c->value.size ||
+		(!f->values[t->revision] || strlen(f->values[t->revision]) != c->value.size ||
 			memcmp(f->values[t->revision], c->value.data, c->value.size) != 0)) {
 		return -EBADMSG;
 	}

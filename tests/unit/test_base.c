@@ -164,8 +164,7 @@ static void progress_shows_on_terminals(void **state)
 	(void)state;
 	assert_int_equal(captured(draw_progress, text, sizeof(text)), 0);
 	captured(draw_progress_on_terminal, text, sizeof(text));
-	assert_string_equal(text,
-		"\r\033[Kreading [###############...............]  50%\r\033[K");
+	assert_string_equal(text, "\r\033[Kreading [###############...............]  50%\r\033[K");
 }
 
 struct item {

@@ -513,8 +513,8 @@ static void replay_can_be_stopped(void **state)
 	fill(&f, 10);
 	fixture_restart(&f);
 	assert_int_equal(backend_journal.open(&f.b, FIXTURE_STORE, &f.config, &error), 0);
-	assert_int_equal(f.b->ops->replay(f.b, replay_stops, NULL, &f.next_ino, &f.last_at,
-				 &f.revision),
+	assert_int_equal(
+		f.b->ops->replay(f.b, replay_stops, NULL, &f.next_ino, &f.last_at, &f.revision),
 		-ENOLCK);
 	fixture_finish(&f);
 }

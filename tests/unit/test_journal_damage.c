@@ -65,7 +65,8 @@ static uint64_t revision_at(const char *data, size_t at)
 	while (start > 0 && data[start - 1] != '\n') {
 		start--;
 	}
-	return strncmp(data + start, "{\"rev\":", 7) == 0 ? strtoull(data + start + 7, NULL, 10) : 0;
+	return strncmp(data + start, "{\"rev\":", 7) == 0 ? strtoull(data + start + 7, NULL, 10)
+							  : 0;
 }
 
 static unsigned lost(const struct fixture *f)
@@ -178,8 +179,8 @@ static void torn_header(void **state)
 	fixture_finish(&f);
 }
 
-static void flip(struct fixture *base, const char *path, const char *data, size_t size, size_t at,
-	int bit)
+static void flip(
+	struct fixture *base, const char *path, const char *data, size_t size, size_t at, int bit)
 {
 	struct fixture f;
 	struct backend_usage u;
@@ -363,7 +364,7 @@ static void kept_aside(void **state)
 	fixture_open(&f);
 	fixture_restart(&f);
 	assert_int_equal(fixture_check(&f, NULL), 2); /* the line, and its revision */
-	fixture_open(&f);				/* nothing is kept twice */
+	fixture_open(&f);                             /* nothing is kept twice */
 	assert_int_equal(fixture_count(&f, ""), 3 + 2);
 	snprintf(path, sizeof(path), "%s/damaged/00000000000000000001.log-%zu", FIXTURE_STORE,
 		second);
@@ -481,8 +482,8 @@ static void lost_format(void **state)
 
 			assert_int_equal(d->ops->unlink(d, FIXTURE_STORE "/format"), 0);
 		} else {
-			fault_disk_set_data(c.disk, FIXTURE_STORE "/format", "{}\n",
-				i == 1 ? 3 : 0);
+			fault_disk_set_data(
+				c.disk, FIXTURE_STORE "/format", "{}\n", i == 1 ? 3 : 0);
 		}
 		assert_int_equal(fixture_check(&c, &what), 1);
 		free(what);

@@ -90,9 +90,10 @@ static void full_from_the_start(void **state)
 		fault_disk_room(f.disk, room);
 		r = fixture_try_open(&f, &error);
 		if (r == 0) {
-			assert_int_equal(fixture_put(&f, 1, "a value that takes some room, as it "
-							    "is rather long and goes on and on "
-							    "and on and on and on and on and on"),
+			assert_int_equal(fixture_put(&f, 1,
+						 "a value that takes some room, as it "
+						 "is rather long and goes on and on "
+						 "and on and on and on and on and on"),
 				-ENOSPC);
 		} else {
 			assert_int_equal(r, -ENOSPC);
@@ -465,8 +466,7 @@ static void interrupted_replays(void **state)
 	assert_int_equal(work(&f, 20, &synced), 0);
 	fixture_restart(&f);
 	/* Torn at the end, damaged in the middle. */
-	snprintf(path, sizeof(path), "%s",
-		fixture_file(&f, ".log", fixture_count(&f, ".log") - 1));
+	snprintf(path, sizeof(path), "%s", fixture_file(&f, ".log", fixture_count(&f, ".log") - 1));
 	now = fault_disk_data(f.disk, path, &size);
 	data = malloc(size);
 	memcpy(data, now, size);

@@ -335,9 +335,10 @@ static void line_reads_well(void **state)
 	struct buffer line = {0};
 	struct transition t;
 	struct change c;
-	const char *wanted = "{\"rev\":17,\"at\":5,\"by\":1000,\"op\":\"put\",\"ino\":21,\"in\":1,"
-			     "\"path\":\"app/mode\",\"mode\":\"100644\",\"value\":\"say \\\"hi\\\"\\n\","
-			     "\"crc\":\"668e1229\"}\n";
+	const char *wanted =
+		"{\"rev\":17,\"at\":5,\"by\":1000,\"op\":\"put\",\"ino\":21,\"in\":1,"
+		"\"path\":\"app/mode\",\"mode\":\"100644\",\"value\":\"say \\\"hi\\\"\\n\","
+		"\"crc\":\"668e1229\"}\n";
 
 	(void)state;
 	t = simple(&c, bytes_of_string("say \"hi\"\n"));
@@ -484,9 +485,10 @@ static void utf8(void **state)
 static void base64(void **state)
 {
 	static const char *const cases[][2] = {{"", ""}, {"f", "Zg=="}, {"fo", "Zm8="},
-		{"foo", "Zm9v"}, {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"}};
-	static const char *const bad[] = {"Z", "Zg=", "Zh==", "Zm9=", "=Zg=", "Zg==Zg==", "Z===",
-		"Zm 9", "====", "Zg=a"};
+		{"foo", "Zm9v"}, {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="},
+		{"foobar", "Zm9vYmFy"}};
+	static const char *const bad[] = {
+		"Z", "Zg=", "Zh==", "Zm9=", "=Zg=", "Zg==Zg==", "Z===", "Zm 9", "====", "Zg=a"};
 	char out[16];
 	size_t size;
 

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The cubbyfs authors */
+
+/* Nodes as the transitions that would make them: what a snapshot consists of. */
+#include "store/tree.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+void node_image_finish(struct node_image *image)
+{
+	buffer_finish(&image->paths);
+	free(image->links);
+	free(image->xattrs);
+	*image = (struct node_image){0};
+}
+
+static int64_t wall_deadline(const struct tree *t, const struct entry *e, struct moment now,
+	int64_t *ttl)
+{
+	const struct deadline *d = expiry_get(&t->expiry, e);
+
+	*ttl = d ? d->ttl : 0;
+	return d ? d->at - now.elapsed + now.wall : 0;
+}
+
+static int image_names(const struct tree *t, const struct node *n, struct moment now,
+	struct node_image *out)
+{
+	struct change *c = &out->change;
+	size_t n_names = 0, i = 0;
+	size_t *ends;
+	int rc = 0;
+
+	for (const struct entry *e = n->names; e; e = e->next_name) {
+		n_names++;
+	}
+	if (n_names == 0) {
+		return 0; /* the root */
+	}
+	ends = malloc(n_names * sizeof(*ends));
+	out->links = calloc(n_names, sizeof(*out->links));
+	if (!ends || !out->links) {
+		free(ends);
+		return -ENOMEM;
+	}
+	for (const struct entry *e = n->names; e && rc == 0; e = e->next_name) {
+		rc = tree_path(e->parent, entry_name(e), &out->paths);
+		out->links[i].place.parent = e->parent->ino;
+		out->links[i].expires = wall_deadline(t, e, now, &out->links[i].ttl);
+		ends[i++] = out->paths.size;
+	}
+	for (i = 0; i < n_names && rc == 0; i++) {
+		size_t start = i ? ends[i - 1] : 0;
+
+		out->links[i].place.path = bytes_of(out->paths.data + start, ends[i] - start);
+	}
+	free(ends);
+	c->place = out->links[0].place;
+	if (out->links[0].expires) {
+		c->fields |= HAS_EXPIRES;
+		c->expires = out->links[0].expires;
+		c->ttl = out->links[0].ttl;
+	}
+	c->links = out->links + 1;
+	c->n_links = n_names - 1;
+	return rc;
+}
+
+int tree_image(const struct tree *t, const struct node *n, struct moment now,
+	struct node_image *out)
+{
+	struct change *c = &out->change;
+	size_t count = 0;
+	int rc;
+
+	*out = (struct node_image){0};
+	c->type = CHANGE_PUT;
+	c->fields = HAS_MODE | HAS_OWNER | HAS_MTIME | HAS_ATIME | HAS_HISTORY;
+	c->ino = n->ino;
+	c->mode = n->mode;
+	c->uid = n->uid;
+	c->gid = n->gid;
+	c->mtime = n->mtime;
+	c->atime = n->atime;
+	c->version = n->version;
+	c->created = n->created;
+	c->changed = n->changed;
+	if (node_has_value(n)) {
+		c->fields |= HAS_VALUE;
+		c->value = value_bytes(n->value);
+	} else if (S_ISCHR(n->mode) || S_ISBLK(n->mode)) {
+		c->fields |= HAS_RDEV;
+		c->rdev = n->rdev;
+	}
+	if (n->extra && n->extra->action) {
+		c->action = bytes_of_string(n->extra->action);
+	}
+	for (const struct xattr *x = node_xattrs(n); x; x = x->next) {
+		count++;
+	}
+	if (count > 0) {
+		out->xattrs = calloc(count, sizeof(*out->xattrs));
+		if (!out->xattrs) {
+			return -ENOMEM;
+		}
+		for (const struct xattr *x = node_xattrs(n); x; x = x->next) {
+			out->xattrs[c->n_xattrs++] = (struct xattr_change){
+				.name = xattr_name(x), .value = xattr_value(x)};
+		}
+		c->xattrs = out->xattrs;
+	}
+	rc = image_names(t, n, now, out);
+	if (rc) {
+		node_image_finish(out);
+	}
+	return rc;
+}

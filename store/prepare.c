@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The cubbyfs authors */
+
+/* The first half of a commit: everything that tree_apply will need is made
+ * here, so that nothing can fail once the log has the transition.
+ *
+ * A replay may meet a change whose namespace was made by a line that is
+ * damaged, or (in a snapshot, where the order is free) has not come yet. It
+ * gets a stand-in: a namespace with the right number and no name, which
+ * remembers from the change's path where it was (see apply.c). */
+#include "store/tree.h"
+
+#include "store/place.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static void unprepare(struct prepared *p)
+{
+	node_destroy(p->node);
+	entry_destroy(p->entry);
+	entry_destroy(p->entry2);
+	value_unref(p->value);
+	xattr_destroy_all(p->xattrs);
+	free(p->extra);
+	policy_destroy(p->policy);
+	free(p->action);
+	*p = (struct prepared){0};
+}
+
+void tree_unprepare(struct prepared *prepared, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		unprepare(&prepared[i]);
+	}
+}
+
+/* A namespace that some line says is there, but which none has made. */
+static struct node *make_stand_in(struct tree *t, const struct place *place)
+{
+	struct node *n = node_create(place->parent, S_IFDIR | 0755);
+	struct bytes hint = place_above(place);
+
+	if (!n) {
+		return NULL;
+	}
+	n->directory->hint = strndup(hint.size ? hint.data : "", hint.size);
+	if (!n->directory->hint) {
+		node_destroy(n);
+		return NULL;
+	}
+	n->uid = t->root->uid;
+	n->gid = t->root->gid;
+	tree_add_node(t, n);
+	return n;
+}
+
+/* Finds the namespace of a place, among what the same transition makes too. */
+static int find_parent(struct tree *t, const struct prepared *prepared, size_t i,
+	const struct place *place, struct node **out)
+{
+	struct node *n = tree_node(t, place->parent);
+
+	while (!n && i-- > 0) {
+		if (prepared[i].node && prepared[i].node->ino == place->parent) {
+			n = prepared[i].node;
+		}
+	}
+	if (!n && t->replaying && place->parent != 0) {
+		n = make_stand_in(t, place);
+		if (!n) {
+			return -ENOMEM;
+		}
+	}
+	*out = n && node_is_directory(n) ? n : NULL;
+	return 0;
+}
+
+/* A new name at a place: an entry, and room for it. None if node `ino` has the
+ * name already. */
+static int prepare_name(struct tree *t, const struct prepared *prepared, size_t i, size_t n_changes,
+	const struct place *place, uint64_t ino, struct entry **out)
+{
+	struct bytes name = place_name(place);
+	struct node *parent;
+	struct entry *e;
+	int rc;
+
+	if (!place_name_is_possible(name)) {
+		return 0;
+	}
+	rc = find_parent(t, prepared, i, place, &parent);
+	if (rc || !parent) {
+		return rc;
+	}
+	if (expiry_reserve(&t->expiry, n_changes)) {
+		return -ENOMEM;
+	}
+	e = tree_entry(t, parent, name);
+	if (e && e->node->ino == ino) {
+		return 0;
+	}
+	*out = entry_create(name);
+	return *out ? tree_reserve(parent, n_changes) : -ENOMEM;
+}
+
+static int prepare_policy(const struct node *n, const struct change *c, struct prepared *p)
+{
+	bool touched = false;
+	int rc;
+
+	for (size_t i = 0; i < c->n_xattrs; i++) {
+		touched |= policy_knows(c->xattrs[i].name);
+	}
+	if (!touched) {
+		return 0;
+	}
+	p->policy = policy_create();
+	if (!p->policy) {
+		return -ENOMEM;
+	}
+	for (const struct xattr *x = n ? node_xattrs(n) : NULL; x; x = x->next) {
+		bool changed = false;
+
+		for (size_t i = 0; i < c->n_xattrs; i++) {
+			changed |= bytes_equal(c->xattrs[i].name, xattr_name(x));
+		}
+		if (!changed && policy_set(p->policy, xattr_name(x), xattr_value(x)) == -ENOMEM) {
+			return -ENOMEM;
+		}
+	}
+	for (size_t i = 0; i < c->n_xattrs; i++) {
+		if (c->xattrs[i].removed) {
+			continue;
+		}
+		rc = policy_set(p->policy, c->xattrs[i].name, c->xattrs[i].value);
+		if (rc == -ENOMEM) {
+			return rc;
+		}
+	}
+	return 0;
+}
+
+static int prepare_put(struct tree *t, const struct transition *tr, size_t i,
+	struct prepared *prepared)
+{
+	const struct change *c = &tr->changes[i];
+	struct prepared *p = &prepared[i];
+	struct node *n = tree_node(t, c->ino);
+	struct bytes action = c->fields & HAS_HISTORY ? c->action : tr->action;
+	struct xattr **tail = &p->xattrs;
+	uint32_t mode;
+	int rc;
+
+	if (!n) {
+		mode = c->fields & HAS_MODE ? c->mode : S_IFREG | 0600;
+		p->node = node_create(c->ino, mode);
+		if (!p->node) {
+			return -ENOMEM;
+		}
+		n = p->node;
+	}
+	if (c->ino != INO_ROOT && tr->revision != 0) {
+		rc = prepare_name(t, prepared, i, tr->n_changes, &c->place, c->ino, &p->entry);
+		if (rc) {
+			return rc;
+		}
+		for (size_t k = 0; k < c->n_links; k++) {
+			/* Further names come as changes of their own kind. */
+			struct node *parent;
+
+			rc = find_parent(t, prepared, i, &c->links[k].place, &parent);
+			if (rc || (parent && tree_reserve(parent, c->n_links + tr->n_changes)) ||
+				expiry_reserve(&t->expiry, c->n_links + tr->n_changes)) {
+				return -ENOMEM;
+			}
+		}
+	}
+	if ((c->fields & HAS_VALUE) && !p->value && c->value.size > 0) {
+		p->value = value_create(c->value);
+		if (!p->value) {
+			return -ENOMEM;
+		}
+	}
+	for (size_t k = 0; k < c->n_xattrs; k++) {
+		if (c->xattrs[k].removed) {
+			continue;
+		}
+		*tail = xattr_create(c->xattrs[k].name, c->xattrs[k].value);
+		if (!*tail) {
+			return -ENOMEM;
+		}
+		tail = &(*tail)->next;
+	}
+	if (action.size > 0) {
+		p->action = strndup(action.data, action.size);
+		if (!p->action) {
+			return -ENOMEM;
+		}
+	}
+	if (!n->extra && (p->xattrs || p->action)) {
+		p->extra = calloc(1, sizeof(*p->extra));
+		if (!p->extra) {
+			return -ENOMEM;
+		}
+	}
+	return node_is_directory(n) ? prepare_policy(n, c, p) : 0;
+}
+
+static int prepare_append(struct tree *t, const struct transition *tr, size_t i,
+	struct prepared *prepared)
+{
+	const struct change *c = &tr->changes[i];
+	struct prepared *p = &prepared[i];
+	struct node *n = tree_node(t, c->ino);
+	int rc;
+
+	if (!n) {
+		p->node = node_create(c->ino, S_IFREG | 0600);
+		if (!p->node) {
+			return -ENOMEM;
+		}
+		rc = prepare_name(t, prepared, i, tr->n_changes, &c->place, c->ino, &p->entry);
+		if (rc) {
+			return rc;
+		}
+	} else if (!S_ISREG(n->mode)) {
+		return 0;
+	}
+	if (!p->value) {
+		p->value = value_append(n ? n->value : NULL, c->value);
+	}
+	return p->value ? 0 : -ENOMEM;
+}
+
+static int prepare(struct tree *t, const struct transition *tr, size_t i, struct prepared *prepared)
+{
+	const struct change *c = &tr->changes[i];
+	struct prepared *p = &prepared[i];
+	int rc;
+
+	switch (c->type) {
+	case CHANGE_PUT:
+		return prepare_put(t, tr, i, prepared);
+	case CHANGE_APPEND:
+		return prepare_append(t, tr, i, prepared);
+	case CHANGE_LINK:
+		return prepare_name(t, prepared, i, tr->n_changes, &c->place, c->ino, &p->entry);
+	case CHANGE_RENAME:
+		return prepare_name(t, prepared, i, tr->n_changes, &c->to, c->ino, &p->entry);
+	case CHANGE_EXCHANGE:
+		rc = prepare_name(t, prepared, i, tr->n_changes, &c->to, c->ino, &p->entry);
+		return rc ? rc :
+			    prepare_name(t, prepared, i, tr->n_changes, &c->place, 0, &p->entry2);
+	case CHANGE_REMOVE:
+	case CHANGE_EXPIRE:
+		return 0;
+	}
+	return 0;
+}
+
+int tree_prepare(struct tree *t, const struct transition *tr, struct prepared *prepared)
+{
+	for (size_t i = 0; i < tr->n_changes; i++) {
+		int rc = prepare(t, tr, i, prepared);
+
+		if (rc) {
+			tree_unprepare(prepared, tr->n_changes);
+			return rc;
+		}
+	}
+	return 0;
+}
