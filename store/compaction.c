@@ -102,6 +102,9 @@ static void begin(struct store *s)
 	struct compaction *c = &s->compaction;
 	int rc = s->ops->snapshot_begin(s->backend, s->tree.revision, s->tree.next_ino);
 
+	if (rc == BACKEND_BUSY) {
+		return; /* the one before it is not out of the way yet */
+	}
 	if (rc) {
 		finished(s, rc);
 		return;
@@ -169,7 +172,7 @@ int64_t compaction_step(struct store *s)
 		}
 		begin(s);
 		if (!c->active) {
-			return -1;
+			return c->n_waiting > 0 ? 2 * NSEC_PER_MSEC : -1;
 		}
 	}
 	while (rc == 0 && !c->failed && c->bucket < s->tree.by_ino.n_buckets) {

@@ -203,6 +203,12 @@ static void commit(struct op *op)
 	}
 }
 
+/* The others leave the log as it was (see backend.h). */
+static bool is_failure_of_log(int status)
+{
+	return status != -ENOSPC && status != -ENOMEM && status != -EFBIG && status != -EINVAL;
+}
+
 static void on_append(void *arg, int status)
 {
 	struct op *op = arg;
@@ -217,7 +223,7 @@ static void on_append(void *arg, int status)
 		}
 		s->queue = op;
 	} else if (status != 0) {
-		if (status != -ENOSPC && !s->failed) {
+		if (is_failure_of_log(status) && !s->failed) {
 			s->failed = status;
 			log_error("%s: writing failed (%s); read-only from now on", s->location,
 				strerror(-status));
