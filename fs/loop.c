@@ -15,6 +15,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "fs/announcer.h"
 #include "fs/ops.h"
 #include "fs/session.h"
 
@@ -133,6 +134,19 @@ static const struct timespec *timeout(const struct state *st, bool at_once, stru
 	return out;
 }
 
+/* The mounts have changed. What the kernel has queued is read before the last
+ * hold on a mount that has gone is given up, which ends the connection: the
+ * releases of keys that were closed just before (`: > k; umount`) commit them. */
+static void look_at_mounts(struct state *st)
+{
+	while (!fuse_session_exited(st->fuse) && serve(st)) {
+		if (now() >= st->due) {
+			tick(st);
+		}
+	}
+	announcer_look(st->loop->announcer);
+}
+
 /* *more: requests may be waiting that poll need not be asked about. */
 static void turn(struct state *st, struct pollfd *fds, nfds_t n_fds, bool *more)
 {
@@ -150,6 +164,12 @@ static void turn(struct state *st, struct pollfd *fds, nfds_t n_fds, bool *more)
 	if (fds[2].revents) {
 		store_dispatch(st->loop->store);
 	}
+	if (fds[3].revents) {
+		announcer_dispatch(st->loop->announcer);
+	}
+	if (fds[4].revents) {
+		look_at_mounts(st);
+	}
 	if (!st->working || !requests || now() >= st->due) {
 		tick(st);
 	}
@@ -158,6 +178,7 @@ static void turn(struct state *st, struct pollfd *fds, nfds_t n_fds, bool *more)
 		if (st->loop->ready) {
 			st->loop->ready(st->loop->arg);
 		}
+		fds[4].fd = announcer_mounts_fd(st->loop->announcer);
 	}
 }
 
@@ -165,7 +186,7 @@ int loop_run(const struct loop *l)
 {
 	struct state st = {.loop = l, .fuse = session_fuse(l->session), .end = INT64_MAX};
 	_cleanup_fd_ int signals = -1;
-	struct pollfd fds[3];
+	struct pollfd fds[5];
 	bool more = false;
 	sigset_t set;
 
@@ -180,9 +201,11 @@ int loop_run(const struct loop *l)
 	fds[0] = (struct pollfd){.fd = fuse_session_fd(st.fuse), .events = POLLIN};
 	fds[1] = (struct pollfd){.fd = signals, .events = POLLIN};
 	fds[2] = (struct pollfd){.fd = store_poll_fd(l->store), .events = POLLIN};
+	fds[3] = (struct pollfd){.fd = announcer_poll_fd(l->announcer), .events = POLLIN};
+	fds[4] = (struct pollfd){.fd = -1, .events = POLLPRI};
 	tick(&st);
 	while (!fuse_session_exited(st.fuse) && now() < st.end) {
-		turn(&st, fds, 3, &more);
+		turn(&st, fds, 5, &more);
 	}
 	free(st.request.mem);
 	return 0;

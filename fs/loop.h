@@ -6,12 +6,14 @@
 
 #include <stdbool.h>
 
+struct announcer;
 struct session;
 struct store;
 
 struct loop {
 	struct session *session; /* mounted; borrowed */
 	struct store *store;     /* borrowed */
+	struct announcer *announcer; /* borrowed */
 	/* Called once, when the mount answers. May be NULL. */
 	void (*ready)(void *arg);
 	void *arg;

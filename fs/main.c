@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mountinfo.h"
 #include "base/progress.h"
+#include "fs/announcer.h"
 #include "fs/control.h"
 #include "fs/daemon.h"
 #include "fs/descriptors.h"
@@ -68,6 +69,7 @@ static const char usage[] =
 /* What the callbacks of the store and of the loop work with. */
 struct run {
 	struct daemon *daemon;
+	struct announcer *announcer;
 	const char *dir;
 	dev_t device; /* of the mount, once it answers */
 	struct progress progress;
@@ -154,13 +156,19 @@ static void on_ready(void *arg)
 		run->device = m.device;
 	}
 	mountinfo_finish(&m);
+	announcer_start(run->announcer, run->dir);
 	daemon_ready(run->daemon);
 }
 
 static int serve(struct run *run, struct frontend *fe, const struct options *o,
 	const char *location)
 {
-	struct loop loop = {.store = fe->store, .ready = on_ready, .arg = run};
+	struct loop loop = {
+		.store = fe->store,
+		.announcer = fe->announcer,
+		.ready = on_ready,
+		.arg = run,
+	};
 	int r = session_create(&loop.session, o, location, fe);
 
 	if (r < 0) {
@@ -187,11 +195,14 @@ static int run(struct daemon *d, const struct options *o, const char *location, 
 	}
 	r = control_create(&fe.control, fe.store);
 	r = r ? r : mapping_create(&fe.mapping, fe.store);
+	r = r ? r : announcer_create(&fe.announcer, fe.store);
+	state.announcer = fe.announcer;
 	if (r < 0) {
 		log_error("%s", strerror(-r));
 	} else if (serve(&state, &fe, o, location) == 0) {
 		status = STATUS_OK;
 	}
+	announcer_destroy(fe.announcer);
 	mapping_destroy(fe.mapping);
 	control_destroy(fe.control);
 	r = store_close(fe.store);

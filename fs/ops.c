@@ -19,6 +19,7 @@
 
 #include "fs/ops.h"
 
+#include "fs/announcer.h"
 #include "fs/control.h"
 #include "fs/error.h"
 
@@ -100,6 +101,11 @@ struct store_caller ops_caller(fuse_req_t req)
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
 
 	return (struct store_caller){.uid = ctx->uid, .gid = ctx->gid, .pid = ctx->pid};
+}
+
+bool ops_by_announcer(fuse_req_t req)
+{
+	return announcer_is(frontend_of(req)->announcer, fuse_req_ctx(req)->pid);
 }
 
 void ops_reply_error(fuse_req_t req, int rc)

@@ -5,7 +5,8 @@
  *
  * ops.c has the table, the setting up of the connection and what all share;
  * ops_node.c names and attributes, ops_key.c open keys, ops_directory.c the
- * reading of namespaces, ops_xattr.c extended attributes. */
+ * reading of namespaces, ops_xattr.c extended attributes, ops_announced.c the
+ * daemon's own calls. */
 #pragma once
 
 #ifndef FUSE_USE_VERSION
@@ -17,6 +18,7 @@
 #include <fuse_lowlevel.h>
 #include <stdbool.h>
 
+struct announcer;
 struct control;
 struct mapping;
 struct session;
@@ -25,6 +27,7 @@ struct session;
 struct frontend {
 	struct store *store;
 	struct control *control;
+	struct announcer *announcer;
 	struct session *session; /* set by session_create, for its handshake */
 	struct mapping *mapping;
 };
@@ -45,6 +48,9 @@ static inline struct store *store_of(fuse_req_t req)
 
 struct store_caller ops_caller(fuse_req_t req);
 
+/* Whether it is the announcer who asks, whose changes have been made already. */
+bool ops_by_announcer(fuse_req_t req);
+
 /* Answers that need nothing but the request. `done` functions take it as
  * their argument: the store calls each once, so nothing has to be kept. */
 void ops_reply_entry(fuse_req_t req, const struct stat *st);
@@ -62,6 +68,16 @@ struct store_reply ops_then_attr(fuse_req_t req);
 bool ops_refuse_making(fuse_req_t req, fuse_ino_t parent, const char *name);
 bool ops_refuse_removing(fuse_req_t req, fuse_ino_t parent, const char *name);
 bool ops_refuse_changing(fuse_req_t req, fuse_ino_t ino);
+
+/* ops_announced.c: if the request is the announcer's, answer it. */
+bool announced_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
+bool announced_attr(fuse_req_t req, fuse_ino_t ino);
+bool announced_removal(fuse_req_t req, fuse_ino_t parent, const char *name);
+/* `fi`: the making of a key that is to be open; else NULL. */
+bool announced_making(fuse_req_t req, fuse_ino_t parent, const char *name,
+	struct fuse_file_info *fi);
+bool announced_open(fuse_req_t req, struct fuse_file_info *fi);
+bool announced_close(fuse_req_t req, const struct fuse_file_info *fi);
 
 /* ops_node.c */
 void on_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);

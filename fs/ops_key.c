@@ -26,6 +26,9 @@ void on_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	uint64_t handle;
 	int r;
 
+	if (announced_open(req, fi)) {
+		return;
+	}
 	if (control_owns(ino)) {
 		r = control_open(fe->control, ino, fi->flags, &handle);
 	} else {
@@ -65,7 +68,7 @@ void on_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	struct store_caller caller = ops_caller(req);
 	struct creation *c;
 
-	if (ops_refuse_making(req, parent, name)) {
+	if (announced_making(req, parent, name, fi) || ops_refuse_making(req, parent, name)) {
 		return;
 	}
 	c = malloc(sizeof(*c));
@@ -141,6 +144,9 @@ void on_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off
 
 void on_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
+	if (announced_close(req, fi)) {
+		return;
+	}
 	if (control_owns(ino)) {
 		fuse_reply_err(req, 0);
 		return;
@@ -152,6 +158,9 @@ void on_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct frontend *fe = frontend_of(req);
 
+	if (announced_close(req, fi)) {
+		return;
+	}
 	if (control_owns(ino)) {
 		control_release(fe->control, fi->fh);
 	} else {

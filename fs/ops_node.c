@@ -16,6 +16,9 @@ void on_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	struct stat st;
 	int r;
 
+	if (announced_lookup(req, parent, name)) {
+		return;
+	}
 	if (control_claims(parent, name)) {
 		r = control_lookup(frontend_of(req)->control, parent, name, &st);
 	} else {
@@ -57,6 +60,9 @@ void on_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct stat st;
 	int r;
 
+	if (announced_attr(req, ino)) {
+		return;
+	}
 	if (control_owns(ino)) {
 		r = control_getattr(frontend_of(req)->control, ino, &st);
 	} else {
@@ -98,7 +104,7 @@ void on_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 	struct store_caller caller = ops_caller(req);
 	unsigned which = fields_of(to_set);
 
-	if (ops_refuse_changing(req, ino)) {
+	if (announced_attr(req, ino) || ops_refuse_changing(req, ino)) {
 		return;
 	}
 	if (which == 0) {
@@ -132,7 +138,7 @@ void on_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, 
 {
 	struct store_caller caller = ops_caller(req);
 
-	if (ops_refuse_making(req, parent, name)) {
+	if (announced_making(req, parent, name, NULL) || ops_refuse_making(req, parent, name)) {
 		return;
 	}
 	store_mknod(store_of(req), &caller, parent, name, mode, rdev, ops_then_entry(req));
@@ -167,7 +173,7 @@ void on_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct store_caller caller = ops_caller(req);
 
-	if (ops_refuse_removing(req, parent, name)) {
+	if (announced_removal(req, parent, name) || ops_refuse_removing(req, parent, name)) {
 		return;
 	}
 	store_unlink(store_of(req), &caller, parent, name, ops_then_status(req));
@@ -177,7 +183,7 @@ void on_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct store_caller caller = ops_caller(req);
 
-	if (ops_refuse_removing(req, parent, name)) {
+	if (announced_removal(req, parent, name) || ops_refuse_removing(req, parent, name)) {
 		return;
 	}
 	store_rmdir(store_of(req), &caller, parent, name, ops_then_status(req));

@@ -68,6 +68,7 @@ void handle_destroy(struct store *s, struct handle *h)
 	}
 	handle_drop(s, h);
 	value_unref(h->seen);
+	value_unref(h->committing);
 	table_remove(&s->handles.by_id, &h->by_id);
 	free(h);
 	n->n_open--;
@@ -132,6 +133,16 @@ void handle_hand_over(struct store *s, struct handle *h, struct op *op)
 	handle_drop(s, h);
 }
 
+bool handle_must_make(const struct handle *h)
+{
+	return h->makes && h->node->is_pending && h->node->pending->n_commits == 0;
+}
+
+struct bytes handle_base(const struct handle *h)
+{
+	return value_bytes(h->n_commits > 0 ? h->committing : h->node->value);
+}
+
 /* Sets the size of the stage, which begins as a copy of the value. */
 int handle_resize(struct store *s, struct handle *h, uint64_t size)
 {
@@ -139,14 +150,15 @@ int handle_resize(struct store *s, struct handle *h, uint64_t size)
 	struct bytes old;
 	int rc;
 
-	if (size > store_max_value(s, home)) {
+	if (h->poisoned || size > store_max_value(s, home)) {
 		handle_drop(s, h);
 		h->makes = false;
+		h->poisoned = true;
 		h->error = STORE_TOO_LARGE;
 		return STORE_TOO_LARGE;
 	}
 	if (!h->has_stage) {
-		old = value_bytes(h->node->value);
+		old = handle_base(h);
 		if (old.size > size) {
 			old.size = size;
 		}
@@ -182,6 +194,10 @@ static void commit_ended(struct op *op, int rc)
 	if (rc && h) {
 		h->makes = false;
 	}
+	if (h && --h->n_commits == 0) {
+		value_unref(h->committing);
+		h->committing = NULL;
+	}
 	if (!n->is_pending) {
 		return;
 	}
@@ -194,11 +210,11 @@ static void commit_ended(struct op *op, int rc)
 }
 
 void handle_commit(struct store *s, const struct store_caller *caller, struct handle *h,
-	bool durable, const uint64_t *revision, struct store_reply reply)
+	enum store_notice_kind notice, bool durable, const uint64_t *revision, struct store_reply reply)
 {
 	struct op *op;
 
-	if (!h->has_stage && !(h->makes && h->node->is_pending)) {
+	if (!h->has_stage && !handle_must_make(h)) {
 		if (durable) {
 			store_fsync(s, caller, 0, reply);
 		} else {
@@ -211,6 +227,8 @@ void handle_commit(struct store *s, const struct store_caller *caller, struct ha
 		return;
 	}
 	op->ended = commit_ended;
+	op->announces = true;
+	op->notice = notice;
 	if (h->node->is_pending) {
 		h->node->pending->n_commits++;
 	}
@@ -226,10 +244,14 @@ void handle_commit(struct store *s, const struct store_caller *caller, struct ha
 		op->value = value_take(&h->stage);
 		if (!op->value) {
 			s->handles.staged_bytes += h->stage.size;
+			h->n_commits++; /* for commit_ended */
 			op_refuse(op, -ENOMEM);
 			return;
 		}
 	}
+	h->n_commits++;
+	value_unref(h->committing);
+	h->committing = value_ref(op->value);
 	handle_hand_over(s, h, op);
 	value_unref(h->seen);
 	h->seen = value_ref(op->value);

@@ -32,6 +32,11 @@ struct handle {
 	struct staged staged;
 	bool makes;   /* its end makes the key, if that is still to be made */
 	int error;    /* what the next flush must tell */
+	bool poisoned; /* a write was too large: nothing is committed any more */
+
+	/* What the last commit makes the value, while commits are under way. */
+	struct value *committing;
+	unsigned n_commits;
 };
 
 struct handle_table {
@@ -61,13 +66,19 @@ struct handle *handle_of(struct store *s, const struct store_caller *caller, con
 /* Whether the caller's process is making n, a pending node. */
 bool handle_is_maker(struct store *s, const struct store_caller *caller, const struct node *n);
 
+/* Whether its end has to make the key: nothing else that is under way will. */
+bool handle_must_make(const struct handle *h);
+
+/* What a stage begins as: the value as it will be once all is committed. */
+struct bytes handle_base(const struct handle *h);
+
 /* Stages a size, as ftruncate(2). 0, STORE_TOO_LARGE or -ENOMEM. */
 int handle_resize(struct store *s, struct handle *h, uint64_t size);
 
 /* Commits what is staged; with a condition, only at that revision. Answers
- * also if nothing is. */
+ * also if nothing is. `notice`: whether a close will still tell of it. */
 void handle_commit(struct store *s, const struct store_caller *caller, struct handle *h,
-	bool durable, const uint64_t *revision, struct store_reply reply);
+	enum store_notice_kind notice, bool durable, const uint64_t *revision, struct store_reply reply);
 
 /* Throws away what is staged. */
 void handle_drop(struct store *s, struct handle *h);

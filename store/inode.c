@@ -137,6 +137,45 @@ int store_getattr(struct store *s, const struct store_caller *caller, uint64_t i
 	return 0;
 }
 
+int store_stat_removed(struct store *s, uint64_t ino, struct stat *st)
+{
+	struct node *n = tree_node(&s->tree, ino);
+
+	if (!n) {
+		return STORE_NOT_FOUND;
+	}
+	store_fill_stat(s, n, st);
+	/* It has the name once more, for the one who is about to take it away. */
+	st->st_nlink = node_is_directory(n) ? 2 : n->nlink + 1;
+	return 0;
+}
+
+uint64_t store_number(struct store *s, uint64_t parent, const char *name)
+{
+	struct node *dir;
+	struct entry *e;
+
+	store_now(s);
+	if (store_namespace(s, parent, &dir)) {
+		return 0;
+	}
+	e = tree_find(&s->tree, dir, bytes_of_string(name), s->now.elapsed);
+	return e ? e->node->ino : 0;
+}
+
+int store_path(struct store *s, uint64_t ino, struct buffer *out)
+{
+	struct node *n = tree_node(&s->tree, ino);
+	struct entry *e;
+
+	store_now(s);
+	if (n == s->tree.root) {
+		return 0;
+	}
+	e = n ? tree_name(&s->tree, n, s->now.elapsed) : NULL;
+	return e ? tree_path(e->parent, entry_name(e), out) : STORE_NOT_FOUND;
+}
+
 /* --- setting -------------------------------------------------------------- */
 
 static int plan_setattr(struct op *op)

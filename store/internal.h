@@ -29,6 +29,8 @@ struct store {
 	struct tree tree;
 	struct moment now; /* of the call that is being served */
 
+	const struct store_listener *listener; /* NULL: none */
+
 	struct handle_table handles;
 
 	struct op *queue, **queue_tail; /* operations waiting; the first may be in flight */
@@ -43,6 +45,9 @@ struct store {
 	struct compaction compaction;
 	int64_t opened; /* elapsed */
 };
+
+/* A sync has ended so; one that failed makes the store read-only. */
+void store_synced(struct store *s, int status);
 
 /* Takes the time for the call that begins. */
 void store_now(struct store *s);

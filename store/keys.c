@@ -326,7 +326,7 @@ static int plan_create(struct op *op)
 	if (rc) {
 		return rc;
 	}
-	op->made = op->s->tree.next_ino;
+	op->made = op_number(op);
 	c = op_change(op, CHANGE_PUT, op->made);
 	if (!c) {
 		return -ENOMEM;
@@ -466,7 +466,8 @@ static int plan_append(struct op *op)
 	struct bytes data = buffer_bytes(&op->data);
 	struct value *value = value_append(n->value, data);
 	uint64_t offset = value_size(n->value);
-	struct change *c, mode = {0};
+	struct place place = {0};
+	struct change *c;
 	struct entry *e;
 	int rc;
 
@@ -492,26 +493,23 @@ static int plan_append(struct op *op)
 	if (!e) {
 		return 0;
 	}
-	rc = op_place(op, e->parent, entry_name(e), &c->place);
+	rc = op_place(op, e->parent, entry_name(e), &place);
 	if (rc) {
 		return rc;
 	}
-	/* Attributes that change with it go in a change of their own. */
-	drop_set_id(op, n, &mode);
-	decide_deadline(op, e, e->parent, DEADLINE_PLAIN_WRITE, &mode);
-	if (mode.fields) {
-		mode.place = c->place;
-		c = op_change(op, CHANGE_PUT, n->ino);
-		if (!c) {
-			return -ENOMEM;
-		}
-		c->fields = mode.fields;
-		c->mode = mode.mode;
-		c->expires = mode.expires;
-		c->ttl = mode.ttl;
-		c->place = mode.place;
+	c->place = place;
+	/* Attributes that change with it go in changes of their own. */
+	c = op_change(op, CHANGE_PUT, n->ino);
+	if (!c) {
+		return -ENOMEM;
 	}
-	return 0;
+	c->place = place;
+	drop_set_id(op, n, c);
+	rc = plan_deadlines(op, n, DEADLINE_PLAIN_WRITE, 1);
+	if (rc == 0 && op->n_changes == 2 && op->changes[1].fields == 0) {
+		op->n_changes--;
+	}
+	return rc;
 }
 
 static void append_done(struct op *op)
@@ -567,7 +565,7 @@ static void append_to_stage(struct store *s, const struct store_caller *caller, 
 	}
 	memcpy(h->stage.data + old, data.data, data.size);
 	*w = (struct write_reply){.reply = reply, .size = data.size};
-	handle_commit(s, caller, h, false, NULL,
+	handle_commit(s, caller, h, STORE_NOTICE_MODIFIED, false, NULL,
 		(struct store_reply){.done = append_committed, .arg = w});
 }
 
@@ -584,7 +582,7 @@ void store_write(struct store *s, const struct store_caller *caller, uint64_t ha
 		return;
 	}
 	store_now(s);
-	rc = s->failed || s->config.read_only ? -EROFS : h->error;
+	rc = s->failed || s->config.read_only ? -EROFS : h->poisoned ? STORE_TOO_LARGE : h->error;
 	if (rc || data.size == 0) {
 		reply_with(reply, rc, &result);
 		return;
@@ -600,7 +598,7 @@ void store_write(struct store *s, const struct store_caller *caller, uint64_t ha
 	}
 	end = offset > UINT64_MAX - data.size ? UINT64_MAX : offset + data.size;
 	if (!h->has_stage || end > h->stage.size) {
-		uint64_t size = h->has_stage ? h->stage.size : value_size(h->node->value);
+		uint64_t size = h->has_stage ? h->stage.size : handle_base(h).size;
 
 		rc = handle_resize(s, h, end > size ? end : size);
 		if (rc) {
@@ -627,7 +625,7 @@ int store_allocate(struct store *s, const struct store_caller *caller, uint64_t 
 	}
 	store_now(s);
 	h->writer = store_process(s, caller);
-	old = h->has_stage ? h->stage.size : value_size(h->node->value);
+	old = h->has_stage ? h->stage.size : handle_base(h).size;
 	return size <= old ? 0 : handle_resize(s, h, size);
 }
 
@@ -657,14 +655,20 @@ void store_flush(struct store *s, const struct store_caller *caller, uint64_t ha
 		reply_with(reply, 0, &(struct store_result){.ino = h->node->ino});
 		return;
 	}
-	handle_commit(s, caller, h, false, NULL, reply);
+	handle_commit(s, caller, h, STORE_NOTICE_MODIFIED, false, NULL, reply);
 }
+
+struct sync_reply {
+	struct store *s;
+	struct store_reply reply;
+};
 
 static void synced(void *arg, int status)
 {
-	struct store_reply *r = arg;
+	struct sync_reply *r = arg;
 
-	reply_with(*r, status, &(struct store_result){0});
+	store_synced(r->s, status);
+	reply_with(r->reply, status, &(struct store_result){0});
 	free(r);
 }
 
@@ -672,7 +676,7 @@ void store_fsync(struct store *s, const struct store_caller *caller, uint64_t ha
 	struct store_reply reply)
 {
 	struct handle *h = handle ? handle_find(s, handle) : NULL;
-	struct store_reply *r;
+	struct sync_reply *r;
 	int rc;
 
 	if (handle && !h) {
@@ -687,8 +691,8 @@ void store_fsync(struct store *s, const struct store_caller *caller, uint64_t ha
 		reply_with(reply, rc, NULL);
 		return;
 	}
-	if (h && (h->has_stage || (h->makes && h->node->is_pending))) {
-		handle_commit(s, caller, h, true, NULL, reply);
+	if (h && (h->has_stage || handle_must_make(h))) {
+		handle_commit(s, caller, h, STORE_NOTICE_MODIFIED, true, NULL, reply);
 		return;
 	}
 	r = malloc(sizeof(*r));
@@ -696,7 +700,7 @@ void store_fsync(struct store *s, const struct store_caller *caller, uint64_t ha
 		reply_with(reply, -ENOMEM, NULL);
 		return;
 	}
-	*r = reply;
+	*r = (struct sync_reply){.s = s, .reply = reply};
 	s->ops->sync(s->backend, synced, r);
 }
 
@@ -718,8 +722,9 @@ void store_release(struct store *s, uint64_t handle)
 		return;
 	}
 	store_now(s);
-	if (h->has_stage || (h->makes && h->node->is_pending)) {
-		handle_commit(s, &h->opener, h, false, NULL,
+	if (h->has_stage || handle_must_make(h)) {
+		/* IN_CLOSE_WRITE has been raised already. */
+		handle_commit(s, &h->opener, h, STORE_NOTICE_WRITTEN, false, NULL,
 			(struct store_reply){.done = released});
 	}
 	handle_destroy(s, h);

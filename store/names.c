@@ -56,7 +56,7 @@ static int plan_make(struct op *op)
 	if (rc) {
 		return rc;
 	}
-	op->made = op->s->tree.next_ino;
+	op->made = op_number(op);
 	c = op_change(op, CHANGE_PUT, op->made);
 	if (!c) {
 		return -ENOMEM;
@@ -160,7 +160,8 @@ static void make_now(struct store *s, const struct store_caller *caller, struct 
 	struct handle *h = n && n->is_pending ? handle_of(s, caller, n) : NULL;
 
 	if (h) {
-		handle_commit(s, caller, h, false, NULL, (struct store_reply){0});
+		handle_commit(s, caller, h, STORE_NOTICE_MODIFIED, false, NULL,
+			(struct store_reply){0});
 	}
 }
 
@@ -269,7 +270,8 @@ void store_unlink(struct store *s, const struct store_caller *caller, uint64_t p
 {
 	struct node *n = being_made(s, caller, parent, name);
 
-	if (n) {
+	/* If its first commit is under way, the removal comes after that. */
+	if (n && n->pending->n_commits == 0) {
 		/* What is written to it goes where any unlinked file's bytes go. */
 		tree_unpend(&s->tree, n);
 		reply_with(reply, 0, &(struct store_result){.ino = n->ino});

@@ -126,6 +126,17 @@ struct change *op_change(struct op *op, enum change_type type, uint64_t ino)
 	return c;
 }
 
+uint64_t op_number(struct op *op)
+{
+	struct tree *t = &op->s->tree;
+
+	/* On a shared log somebody else may have taken it meanwhile. */
+	if (op->reserved == 0 || tree_node(t, op->reserved)) {
+		op->reserved = t->next_ino++;
+	}
+	return op->reserved;
+}
+
 int op_keep(struct op *op, void *memory)
 {
 	void **kept;
@@ -176,14 +187,57 @@ int op_clear(struct op *op, const struct node *parent, struct bytes name)
 
 static void on_sync(void *arg, int status)
 {
-	op_end(arg, status);
+	struct op *op = arg;
+
+	store_synced(op->s, status);
+	op_end(op, status);
+}
+
+/* The change that the notice is of: the first that sets a value or takes a name. */
+static const struct change *change_to_tell(const struct op *op)
+{
+	for (size_t i = 0; i < op->n_changes; i++) {
+		const struct change *c = &op->changes[i];
+
+		if (op->notice == STORE_NOTICE_REMOVED ? c->type == CHANGE_EXPIRE :
+			    c->type == CHANGE_APPEND || (c->fields & HAS_VALUE)) {
+			return c;
+		}
+	}
+	return NULL;
+}
+
+/* Applies, and tells the listener of it, who may keep what was removed. */
+static void apply_and_tell(struct op *op)
+{
+	struct store *s = op->s;
+	const struct change *c = op->announces && s->listener && !op->local ?
+		change_to_tell(op) : NULL;
+	struct node *n = c ? tree_node(&s->tree, c->ino) : NULL;
+	struct store_notice notice;
+
+	if (n && op->notice == STORE_NOTICE_REMOVED) {
+		tree_ref(n);
+	}
+	tree_apply(&s->tree, &op->transition, op->prepared, op->moment);
+	if (!n) {
+		return;
+	}
+	notice = (struct store_notice){
+		.kind = op->notice,
+		.ino = c->ino,
+		.parent = c->place.parent,
+		.path = c->place.path,
+		.mode = n->mode,
+	};
+	s->listener->notice(s->listener->arg, &notice);
 }
 
 static void commit(struct op *op)
 {
 	struct store *s = op->s;
 
-	tree_apply(&s->tree, &op->transition, op->prepared, op->moment);
+	apply_and_tell(op);
 	free(op->prepared);
 	op->prepared = NULL;
 	if (op->applied) {

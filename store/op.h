@@ -49,6 +49,8 @@ struct op {
 	struct store_caller caller;
 	struct store_reply reply; /* done may be NULL */
 	bool durable;		  /* answer when it is on the disk */
+	bool announces;		  /* there is something to tell the listener: */
+	enum store_notice_kind notice;
 	bool remember;		  /* the answer hands out a reference to the node */
 
 	/* Arguments; which of them, the plan knows. All owned. */
@@ -80,6 +82,7 @@ struct op {
 	size_t n_kept;
 	struct value *planned; /* the value that changes[0] sets; owned */
 	uint64_t made;	       /* the node that the plan makes */
+	uint64_t reserved;     /* the number of a new node, from plan to plan; 0: none yet */
 
 	struct store_result result;
 };
@@ -100,6 +103,9 @@ void op_refuse(struct op *op, int rc);
 /* A new change of the transition, zeroed; NULL without memory. Good until the
  * next one. */
 struct change *op_change(struct op *op, enum change_type type, uint64_t ino);
+
+/* The number for the node that the plan makes anew; nobody else gets it. */
+uint64_t op_number(struct op *op);
 
 /* Keeps malloced memory for as long as the plan holds. 0, or -ENOMEM and it has
  * been freed. NULL is -ENOMEM too. */

@@ -97,7 +97,8 @@ static int prepare_name(struct tree *t, const struct prepared *prepared, size_t 
 		return -ENOMEM;
 	}
 	e = tree_entry(t, parent, name);
-	if (e && e->node->ino == ino) {
+	/* A change before this one may take it away first. */
+	if (e && e->node->ino == ino && i == 0) {
 		return 0;
 	}
 	*out = entry_create(name);

@@ -25,6 +25,7 @@
 #define LOCK_WAIT_DEFAULT (2 * NSEC_PER_SEC)
 #define EXPIRE_BATCH 64
 #define EXPIRE_RETRY NSEC_PER_SEC
+#define EXPIRE_PAUSE NSEC_PER_MSEC
 
 void store_config_init(struct store_config *config)
 {
@@ -237,6 +238,38 @@ static int open_backend(struct store *s, char **error)
 	return s->ops->open(&s->backend, location, &config, error);
 }
 
+static int plan_root(struct op *op)
+{
+	const struct node *root = op->s->tree.root;
+	struct change *c = op_change(op, CHANGE_PUT, INO_ROOT);
+
+	if (!c) {
+		return -ENOMEM;
+	}
+	c->fields = HAS_MODE | HAS_OWNER | HAS_MTIME | HAS_ATIME | HAS_HISTORY;
+	c->mode = root->mode;
+	c->uid = root->uid;
+	c->gid = root->gid;
+	c->mtime = root->mtime;
+	c->atime = root->atime;
+	c->created = root->created;
+	c->changed = root->changed;
+	return 0;
+}
+
+/* The root of a new store is its first revision, so that it stays whose it is,
+ * whoever opens the store later. */
+static void make_root(struct store *s)
+{
+	const struct store_caller maker = {.uid = s->config.uid, .gid = s->config.gid};
+	struct op *op = op_create(s, &maker, plan_root, NULL, NULL, NULL, (struct store_reply){0});
+
+	if (op) {
+		op->durable = false;
+		op_submit(op);
+	}
+}
+
 int store_open(struct store **out, const struct store_config *config, char **error)
 {
 	struct store *s = calloc(1, sizeof(*s));
@@ -265,6 +298,9 @@ int store_open(struct store **out, const struct store_config *config, char **err
 		}
 		store_close(s);
 		return rc;
+	}
+	if (s->tree.revision == 0 && !s->config.read_only) {
+		make_root(s);
 	}
 	*out = s;
 	return 0;
@@ -340,15 +376,30 @@ bool store_expire(struct store *s, unsigned limit)
 			s->failed || s->config.read_only || s->running) {
 			return false;
 		}
+		if (s->listener && s->listener->room(s->listener->arg) == 0) {
+			s->expire_not_before = s->now.elapsed + EXPIRE_PAUSE;
+			return false;
+		}
 		op = op_create(s, &nobody, plan_expire, NULL, NULL, NULL, (struct store_reply){0});
 		if (!op) {
 			return false;
 		}
 		op->durable = false;
+		op->announces = true;
+		op->notice = STORE_NOTICE_REMOVED;
 		op->ended = expire_ended;
 		op_submit(op);
 	}
 	return true;
+}
+
+void store_synced(struct store *s, int status)
+{
+	if (status && !s->failed) {
+		s->failed = status;
+		log_error("%s: syncing failed (%s); read-only from now on", s->location,
+			strerror(-status));
+	}
 }
 
 static void background_synced(void *arg, int status)
@@ -356,11 +407,7 @@ static void background_synced(void *arg, int status)
 	struct store *s = arg;
 
 	s->syncing = false;
-	if (status && !s->failed) {
-		s->failed = status;
-		log_error("%s: syncing failed (%s); read-only from now on", s->location,
-			strerror(-status));
-	}
+	store_synced(s, status);
 }
 
 /* ns until the next sync is due, or -1. */
@@ -404,6 +451,11 @@ int64_t store_tick(struct store *s)
 	}
 	next = sooner(next, sync_step(s));
 	return sooner(next, compaction_step(s));
+}
+
+void store_listen(struct store *s, const struct store_listener *listener)
+{
+	s->listener = listener;
 }
 
 /* --- the whole --------------------------------------------------------------- */

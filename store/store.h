@@ -68,6 +68,38 @@ enum store_outcome {
 /* No value is larger, whatever the policy says. */
 #define STORE_MAX_VALUE_LIMIT (UINT64_C(1) << 30)
 
+/* --- changes that nobody's system call tells the kernel of ---------------- */
+
+/* Most changes come by a system call, which raises the inotify events of that
+ * change by itself. A notice is for the others, and for what comes too early:
+ * the kernel raises IN_MODIFY at write(2), before the commit. */
+enum store_notice_kind {
+	/* The value has changed after the kernel's IN_MODIFY; its IN_CLOSE_WRITE
+	 * is still to come. */
+	STORE_NOTICE_MODIFIED,
+	/* The value has changed, and no close will say so. */
+	STORE_NOTICE_WRITTEN,
+	/* A name has gone. `ino` is kept: the listener has one reference to it and
+	 * gives it back with store_forget. */
+	STORE_NOTICE_REMOVED,
+};
+
+struct store_notice {
+	enum store_notice_kind kind;
+	uint64_t ino;
+	uint64_t parent;    /* STORE_NOTICE_REMOVED */
+	struct bytes path;  /* within the mount; borrowed during the call */
+	mode_t mode;
+};
+
+struct store_listener {
+	void (*notice)(void *arg, const struct store_notice *notice);
+	/* How many more removals it can take; what has expired is swept away no
+	 * faster (it is gone for readers all the same). */
+	unsigned (*room)(void *arg);
+	void *arg;
+};
+
 struct store_config {
 	const char *location; /* STORE of design 1.1; borrowed during open */
 	/* Seams; NULL for the system's. Borrowed until store_close. */
@@ -121,6 +153,9 @@ void store_dispatch(struct store *s);
  * 0 for at once, -1 for never. Calling it early is harmless. */
 int64_t store_tick(struct store *s);
 
+/* Has notices told from now on; one listener, NULL for none. Borrowed. */
+void store_listen(struct store *s, const struct store_listener *listener);
+
 /* --- who asks ---------------------------------------------------------- */
 
 struct store_caller {
@@ -168,6 +203,16 @@ void store_forget(struct store *s, uint64_t ino, uint64_t count);
  * a handle. */
 int store_getattr(struct store *s, const struct store_caller *caller, uint64_t ino,
 	struct stat *st, int64_t *lifetime);
+
+/* The attributes of a node that a notice says was removed, as they were before. */
+int store_stat_removed(struct store *s, uint64_t ino, struct stat *st);
+
+/* The number of the node that has a name now, 0 if there is none. Counts no
+ * reference. */
+uint64_t store_number(struct store *s, uint64_t parent, const char *name);
+
+/* Appends the path of one of a node's names. 0, STORE_NOT_FOUND or -ENOMEM. */
+int store_path(struct store *s, uint64_t ino, struct buffer *out);
 
 /* What store_setattr sets. */
 #define STORE_SET_MODE (1u << 0)

@@ -226,6 +226,8 @@ static void operate(struct store *s, const struct store_caller *caller, struct n
 		op_refuse(op, -ENOMEM);
 		return;
 	}
+	op->announces = true;
+	op->notice = STORE_NOTICE_WRITTEN;
 	op_submit(op);
 }
 
@@ -259,7 +261,7 @@ static void set_cas(struct store *s, const struct store_caller *caller, struct n
 		return;
 	}
 	if (!colon) {
-		handle_commit(s, caller, h, false, &revision, reply);
+		handle_commit(s, caller, h, STORE_NOTICE_WRITTEN, false, &revision, reply);
 		return;
 	}
 	op = op_create(s, caller, plan_cas, n, NULL, NULL, reply);
@@ -277,6 +279,8 @@ static void set_cas(struct store *s, const struct store_caller *caller, struct n
 		handle_hand_over(s, h, op);
 		h->makes = false;
 	}
+	op->announces = true;
+	op->notice = STORE_NOTICE_WRITTEN;
 	op_submit(op);
 }
 

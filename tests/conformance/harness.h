@@ -29,6 +29,7 @@ struct test_clock {
 	struct clock base;
 	int64_t wall, elapsed;
 	int64_t step; /* that every look takes */
+	bool wall_read;
 };
 
 enum bench_kind {
@@ -72,6 +73,8 @@ bool bench_is_durable(const struct bench *b);
 void bench_advance(struct bench *b, int64_t ns);
 /* Waits until no completion is outstanding. */
 void bench_settle(struct bench *b);
+/* Ticks until nothing is due. */
+void bench_sweep(struct bench *b);
 /* A tick in which the clock runs so fast that compaction takes one step. */
 int64_t bench_slow_tick(struct bench *b);
 int bench_compact(struct bench *b);

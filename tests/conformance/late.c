@@ -74,6 +74,7 @@ static int late_open(struct backend **out, const char *location,
 	l->config = *config;
 	l->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	open_one = l;
+	late.revision = 0;
 	*out = &l->base;
 	return 0;
 }

@@ -1,0 +1,677 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The cubbyfs authors */
+
+/* No FUSE notification raises inotify events: fuse_lowlevel_notify_delete makes
+ * the kernel forget a name, but tells nobody who watches (tried on Linux 6.18).
+ * System calls do. So the daemon makes the call itself, on its own mount:
+ *
+ * - an expired key is unlinked: IN_DELETE, IN_DELETE_SELF for its own watchers;
+ * - a value changed otherwise than by writing is opened for writing, its mtime
+ *   is set, and it is closed: IN_OPEN, IN_MODIFY, IN_CLOSE_WRITE;
+ * - after an ordinary commit, its mtime is set: one more IN_MODIFY, for those
+ *   who listen to nothing else and have read too early. utimensat(2) with only
+ *   the one time is the only call that raises IN_MODIFY alone.
+ *
+ * The calls come back to us as requests, from this thread's id. The handlers
+ * then answer what makes the kernel do its part: a lookup of the name that has
+ * gone finds the node that it was of (the same inode number, so that the
+ * kernel finds its inode and with it the watches), the unlink succeeds.
+ *
+ * Why it cannot deadlock. The loop never waits for the announcer: it queues jobs
+ * and reads what the job under way is. The announcer waits in the kernel for
+ * inode locks, held by callers who wait for the loop, which goes on. Nobody waits
+ * for the announcer while he holds what it needs.
+ *
+ * Order. By the time a removal is told the name may have been made anew, and the
+ * kernel have told that already. The unlink then tells of an end that watchers
+ * take for the new key's, so the making is told once more after it.
+ *
+ * Renames. A job has the path of its time. If a namespace has been renamed since,
+ * the lookups lead elsewhere, which the handler sees: it knows which name in
+ * which namespace the job is about. The job is then tried again by the path that
+ * is now.
+ *
+ * The mount is not kept busy. What the thread acts through is a clone of it
+ * (open_tree(2) with OPEN_TREE_CLONE), which umount(2) does not see; but as long as
+ * it is open, the file system lives. So the table of mounts is watched, and when
+ * the mount has gone, the clone is closed. Cloning takes CAP_SYS_ADMIN; without
+ * it, a child process gets it in a user namespace of its own, clones the mount
+ * there, and hands the descriptor back.
+ *
+ * Overload. There is at most one job for a key whose value has changed, however
+ * often. Removals are never merged; instead expired keys are swept away only as
+ * fast as they are announced (store_listener.room). */
+#include "fs/announcer.h"
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/mountinfo.h"
+#include "base/table.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/eventfd.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#define MAX_REMOVALS 1024
+#define MAX_TRIES 5
+
+enum job_kind {
+	JOB_MODIFY, /* IN_MODIFY */
+	JOB_WRITE,  /* IN_OPEN, IN_MODIFY, IN_CLOSE_WRITE */
+	JOB_REMOVE, /* IN_DELETE */
+	JOB_MAKE,   /* IN_CREATE, and IN_OPEN, IN_CLOSE_WRITE for a key */
+};
+
+enum job_state { WAITING, UNDER_WAY, DONE };
+
+struct job {
+	struct job *next;
+	struct table_link by_ino; /* JOB_MODIFY and JOB_WRITE */
+	enum job_state state;	  /* under the lock */
+	enum job_kind kind;
+	uint64_t ino;
+	uint64_t parent; /* JOB_REMOVE, JOB_MAKE */
+	mode_t mode;
+	unsigned tries;
+	bool misled; /* the path led elsewhere */
+	char *path;
+	const char *name; /* in path */
+};
+
+struct announcer {
+	struct store *store;
+	struct store_listener listener;
+	const char *dir;
+	int mount_id;
+	int mounts;    /* /proc/self/mountinfo */
+	int completed; /* eventfd */
+	pthread_t thread;
+	bool started;
+	_Atomic pid_t tid;
+
+	/* Shared with the thread. */
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	struct job *queue, **tail;
+	struct job *current;  /* the thread is at it */
+	struct job *finished; /* for the loop to free, or try again */
+	int root;	      /* the clone; -1: none */
+	bool ending;
+
+	/* The loop's. */
+	struct table by_ino; /* jobs that more changes can be merged into */
+	unsigned n_removals;
+};
+
+/* --- the thread ------------------------------------------------------------ */
+
+static void set_mtime(int directory, const char *path, int flags)
+{
+	/* The time is not looked at, by anybody. */
+	const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_nsec = 0}};
+
+	utimensat(directory, path, times, flags);
+}
+
+static void carry_out(int root, const struct job *j)
+{
+	const char *path = *j->path ? j->path : ".";
+	int fd;
+
+	switch (j->kind) {
+	case JOB_MODIFY:
+		set_mtime(root, path, AT_SYMLINK_NOFOLLOW);
+		break;
+	case JOB_WRITE:
+		fd = openat(root, path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+		set_mtime(root, path, AT_SYMLINK_NOFOLLOW);
+		if (fd >= 0) {
+			close(fd);
+		}
+		break;
+	case JOB_REMOVE:
+		unlinkat(root, path, S_ISDIR(j->mode) ? AT_REMOVEDIR : 0);
+		break;
+	case JOB_MAKE:
+		if (S_ISDIR(j->mode)) {
+			mkdirat(root, path, 0700);
+		} else if (S_ISREG(j->mode)) {
+			fd = openat(root, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+			if (fd >= 0) {
+				close(fd);
+			}
+		} else {
+			mknodat(root, path, (j->mode & S_IFMT) | 0600, 0);
+		}
+		break;
+	}
+}
+
+static void *run(void *arg)
+{
+	struct announcer *a = arg;
+	struct job *j;
+	int root;
+
+	atomic_store(&a->tid, (pid_t)syscall(SYS_gettid));
+	pthread_mutex_lock(&a->lock);
+	for (;;) {
+		while (!a->ending && !(a->queue && a->root >= 0)) {
+			pthread_cond_wait(&a->wake, &a->lock);
+		}
+		if (a->ending) {
+			break;
+		}
+		j = a->queue;
+		a->queue = j->next;
+		if (!a->queue) {
+			a->tail = &a->queue;
+		}
+		a->current = j;
+		j->state = UNDER_WAY;
+		/* Closed under our hands it would be somebody else's descriptor. */
+		root = fcntl(a->root, F_DUPFD_CLOEXEC, 3);
+		pthread_mutex_unlock(&a->lock);
+		if (root >= 0) {
+			carry_out(root, j);
+			close(root);
+		}
+		pthread_mutex_lock(&a->lock);
+		a->current = NULL;
+		j->state = DONE;
+		j->next = a->finished;
+		a->finished = j;
+		eventfd_write(a->completed, 1);
+	}
+	pthread_mutex_unlock(&a->lock);
+	return NULL;
+}
+
+/* --- jobs -------------------------------------------------------------------- */
+
+static void job_destroy(struct job *j)
+{
+	free(j->path);
+	free(j);
+}
+
+static int job_set_path(struct job *j, struct bytes path)
+{
+	char *copy = strndup(path.size ? path.data : "", path.size);
+	char *slash = copy ? strrchr(copy, '/') : NULL;
+
+	if (!copy) {
+		return -ENOMEM;
+	}
+	free(j->path);
+	j->path = copy;
+	j->name = slash ? slash + 1 : copy;
+	return 0;
+}
+
+static void push(struct announcer *a, struct job *j)
+{
+	pthread_mutex_lock(&a->lock);
+	j->next = NULL;
+	j->misled = false;
+	j->state = WAITING;
+	*a->tail = j;
+	a->tail = &j->next;
+	pthread_cond_signal(&a->wake);
+	pthread_mutex_unlock(&a->lock);
+}
+
+/* One more change of a key that a waiting job will tell of. What is under way may
+ * have told already. */
+static bool merge(struct announcer *a, enum job_kind kind, uint64_t ino)
+{
+	struct table_link *l = table_first(&a->by_ino, hash_number(ino));
+	bool merged = false;
+
+	pthread_mutex_lock(&a->lock);
+	for (; l && !merged; l = table_next(l)) {
+		struct job *j = container_of(l, struct job, by_ino);
+
+		merged = j->ino == ino && j->state == WAITING;
+		if (merged && kind == JOB_WRITE) {
+			j->kind = JOB_WRITE;
+		}
+	}
+	pthread_mutex_unlock(&a->lock);
+	return merged;
+}
+
+static void add(struct announcer *a, enum job_kind kind, uint64_t ino, uint64_t parent,
+	mode_t mode, struct bytes path)
+{
+	bool mergeable = kind == JOB_MODIFY || kind == JOB_WRITE;
+	struct job *j;
+
+	if (mergeable && merge(a, kind, ino)) {
+		return;
+	}
+	j = calloc(1, sizeof(*j));
+	if (!j || job_set_path(j, path)) {
+		free(j);
+		log_error("out of memory: a change is not announced");
+		if (kind == JOB_REMOVE) {
+			store_forget(a->store, ino, 1);
+		}
+		return;
+	}
+	j->kind = kind;
+	j->ino = ino;
+	j->parent = parent;
+	j->mode = mode;
+	if (mergeable) {
+		table_insert(&a->by_ino, &j->by_ino, hash_number(ino));
+	}
+	a->n_removals += kind == JOB_REMOVE;
+	push(a, j);
+}
+
+static void on_notice(void *arg, const struct store_notice *n)
+{
+	struct announcer *a = arg;
+
+	switch (n->kind) {
+	case STORE_NOTICE_MODIFIED:
+		add(a, JOB_MODIFY, n->ino, 0, n->mode, n->path);
+		break;
+	case STORE_NOTICE_WRITTEN:
+		add(a, JOB_WRITE, n->ino, 0, n->mode, n->path);
+		break;
+	case STORE_NOTICE_REMOVED:
+		add(a, JOB_REMOVE, n->ino, n->parent, n->mode, n->path);
+		break;
+	}
+}
+
+static unsigned room(void *arg)
+{
+	const struct announcer *a = arg;
+
+	return a->n_removals < MAX_REMOVALS ? MAX_REMOVALS - a->n_removals : 0;
+}
+
+/* Tries a job again that was led astray. Returns whether it does. */
+static bool retry(struct announcer *a, struct job *j)
+{
+	_cleanup_buffer_ struct buffer path = {0};
+	uint64_t ino = j->kind == JOB_REMOVE || j->kind == JOB_MAKE ? j->parent : j->ino;
+	int r;
+
+	if (++j->tries == MAX_TRIES) {
+		return false;
+	}
+	r = store_path(a->store, ino, &path);
+	if (r == 0 && ino == j->parent) {
+		r = path.size ? buffer_append(&path, "/", 1) : 0;
+		r = r ? r : buffer_append_string(&path, j->name);
+	}
+	if (r || job_set_path(j, buffer_bytes(&path))) {
+		return false; /* it has gone with what it was in */
+	}
+	push(a, j);
+	return true;
+}
+
+void announcer_dispatch(struct announcer *a)
+{
+	struct job *done, *next;
+	eventfd_t count;
+
+	eventfd_read(a->completed, &count);
+	pthread_mutex_lock(&a->lock);
+	done = a->finished;
+	a->finished = NULL;
+	pthread_mutex_unlock(&a->lock);
+	for (; done; done = next) {
+		next = done->next;
+		if (done->misled && retry(a, done)) {
+			continue;
+		}
+		if (done->kind == JOB_REMOVE) {
+			a->n_removals--;
+			store_forget(a->store, done->ino, 1);
+		} else if (done->kind != JOB_MAKE) {
+			table_remove(&a->by_ino, &done->by_ino);
+		}
+		job_destroy(done);
+	}
+}
+
+/* --- for the request handlers --------------------------------------------------- */
+
+bool announcer_is(const struct announcer *a, pid_t thread)
+{
+	return a && thread != 0 && thread == atomic_load(&a->tid);
+}
+
+/* The job under way. It is the thread's, which is in the kernel and waits for us. */
+static struct job *job_of(struct announcer *a)
+{
+	struct job *j;
+
+	pthread_mutex_lock(&a->lock);
+	j = a->current;
+	pthread_mutex_unlock(&a->lock);
+	return j;
+}
+
+static bool is_about(const struct job *j, uint64_t parent, const char *name)
+{
+	return j->parent == parent && strcmp(j->name, name) == 0;
+}
+
+enum announcer_answer announcer_lookup(struct announcer *a, uint64_t parent, const char *name,
+	struct stat *st)
+{
+	struct job *j = job_of(a);
+	uint64_t ino;
+
+	if (!j) {
+		return ANNOUNCER_ORDINARY;
+	}
+	ino = store_number(a->store, parent, name);
+	switch (j->kind) {
+	case JOB_REMOVE:
+		if (is_about(j, parent, name)) {
+			return store_stat_removed(a->store, j->ino, st) == 0 ? ANNOUNCER_NODE :
+									      ANNOUNCER_NOTHING;
+		}
+		break;
+	case JOB_MAKE:
+		if (is_about(j, parent, name)) {
+			return ANNOUNCER_NOTHING;
+		}
+		break;
+	case JOB_MODIFY:
+	case JOB_WRITE:
+		if (ino == j->ino) {
+			return ANNOUNCER_ORDINARY;
+		}
+		break;
+	}
+	/* A step on the way, through a namespace; else this is not the way. */
+	if (ino && strcmp(j->name, name) != 0) {
+		return ANNOUNCER_ORDINARY;
+	}
+	if (ino) {
+		int64_t lifetime;
+		const struct store_caller caller = {0};
+
+		if (store_getattr(a->store, &caller, ino, st, &lifetime) == 0 &&
+			S_ISDIR(st->st_mode)) {
+			return ANNOUNCER_ORDINARY;
+		}
+	}
+	j->misled = true;
+	return ANNOUNCER_NOTHING;
+}
+
+void announcer_removed(struct announcer *a, uint64_t parent, const char *name)
+{
+	struct job *j = job_of(a);
+	uint64_t ino = store_number(a->store, parent, name);
+	int64_t lifetime;
+	struct stat st;
+	const struct store_caller caller = {0};
+
+	if (j && ino && store_getattr(a->store, &caller, ino, &st, &lifetime) == 0) {
+		add(a, JOB_MAKE, ino, parent, st.st_mode, bytes_of_string(j->path));
+	}
+}
+
+int announcer_made(struct announcer *a, uint64_t parent, const char *name, struct stat *st)
+{
+	const struct store_caller caller = {0};
+	int64_t lifetime;
+
+	return store_lookup(a->store, &caller, parent, name, st, &lifetime);
+}
+
+void announcer_permit(struct stat *st)
+{
+	st->st_mode |= S_ISDIR(st->st_mode) ? S_IRWXU : S_IWUSR;
+}
+
+/* --- the private view of the mount ------------------------------------------------ */
+
+static int clone_mount(const char *dir)
+{
+	int fd = (int)syscall(SYS_open_tree, AT_FDCWD, dir, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+static int send_fd(int socket, int fd)
+{
+	char control[CMSG_SPACE(sizeof(int))] = {0};
+	char byte = 0;
+	struct iovec data = {.iov_base = &byte, .iov_len = 1};
+	struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = control,
+		.msg_controllen = sizeof(control)};
+	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+
+	header->cmsg_level = SOL_SOCKET;
+	header->cmsg_type = SCM_RIGHTS;
+	header->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(header), &fd, sizeof(fd));
+	return sendmsg(socket, &message, MSG_NOSIGNAL) == 1 ? 0 : -errno;
+}
+
+static int receive_fd(int socket)
+{
+	char control[CMSG_SPACE(sizeof(int))];
+	char byte;
+	struct iovec data = {.iov_base = &byte, .iov_len = 1};
+	struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = control,
+		.msg_controllen = sizeof(control)};
+	struct cmsghdr *header;
+	int fd;
+
+	if (recvmsg(socket, &message, MSG_CMSG_CLOEXEC) != 1) {
+		return -EPERM;
+	}
+	header = CMSG_FIRSTHDR(&message);
+	if (!header || header->cmsg_type != SCM_RIGHTS) {
+		return -EPERM;
+	}
+	memcpy(&fd, CMSG_DATA(header), sizeof(fd));
+	return fd;
+}
+
+/* In a child: only system calls from here on, since other threads' locks were
+ * copied as they were. The namespace ends with the child. */
+static void clone_in_namespace(int socket, const char *dir, uid_t uid, gid_t gid)
+{
+	char map[64];
+	int fd, length;
+
+	if (syscall(SYS_unshare, CLONE_NEWUSER | CLONE_NEWNS) != 0) {
+		_exit(1);
+	}
+	/* The same numbers: it is only about the right to clone. */
+	fd = open("/proc/self/setgroups", O_WRONLY | O_CLOEXEC);
+	if (fd >= 0 && write(fd, "deny", 4) != 4) {
+		_exit(1);
+	}
+	length = snprintf(map, sizeof(map), "%u %u 1", (unsigned)uid, (unsigned)uid);
+	fd = open("/proc/self/uid_map", O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, map, (size_t)length) != length) {
+		_exit(1);
+	}
+	length = snprintf(map, sizeof(map), "%u %u 1", (unsigned)gid, (unsigned)gid);
+	fd = open("/proc/self/gid_map", O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, map, (size_t)length) != length) {
+		_exit(1);
+	}
+	fd = clone_mount(dir);
+	_exit(fd < 0 || send_fd(socket, fd) < 0 ? 1 : 0);
+}
+
+static int clone_without_privilege(const char *dir)
+{
+	const uid_t uid = geteuid();
+	const gid_t gid = getegid();
+	int pair[2], fd;
+	pid_t child;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
+		return -errno;
+	}
+	child = fork();
+	if (child == 0) {
+		clone_in_namespace(pair[1], dir, uid, gid);
+	}
+	close(pair[1]);
+	fd = child < 0 ? -errno : receive_fd(pair[0]);
+	close(pair[0]);
+	if (child > 0) {
+		waitpid(child, NULL, 0);
+	}
+	return fd;
+}
+
+/* --- beginning and end --------------------------------------------------------------- */
+
+int announcer_create(struct announcer **out, struct store *store)
+{
+	struct announcer *a = calloc(1, sizeof(*a));
+
+	if (!a) {
+		return -ENOMEM;
+	}
+	a->store = store;
+	a->listener = (struct store_listener){.notice = on_notice, .room = room, .arg = a};
+	a->tail = &a->queue;
+	a->root = a->mounts = -1;
+	a->completed = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	pthread_mutex_init(&a->lock, NULL);
+	pthread_cond_init(&a->wake, NULL);
+	if (a->completed < 0 || table_init(&a->by_ino)) {
+		announcer_destroy(a);
+		return -ENOMEM;
+	}
+	*out = a;
+	return 0;
+}
+
+void announcer_start(struct announcer *a, const char *dir)
+{
+	struct mountinfo m;
+	int r;
+
+	a->dir = dir;
+	if (mountinfo_find(&m, dir) == 0) {
+		a->mount_id = m.id;
+	}
+	mountinfo_finish(&m);
+	a->root = clone_mount(dir);
+	if (a->root == -EPERM) {
+		a->root = clone_without_privilege(dir);
+	}
+	a->mounts = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+	if (a->root < 0 || a->mounts < 0 || a->mount_id == 0) {
+		log_warning("%s: without a view of its own the daemon raises no inotify events "
+			    "for changes that no program here has made (%s)", dir,
+			a->root < 0 ? strerror(-a->root) : "no /proc");
+		return;
+	}
+	r = pthread_create(&a->thread, NULL, run, a);
+	if (r) {
+		log_warning("%s: no thread for announcements (%s)", dir, strerror(r));
+		return;
+	}
+	a->started = true;
+	store_listen(a->store, &a->listener);
+}
+
+int announcer_mounts_fd(const struct announcer *a)
+{
+	return a->started ? a->mounts : -1;
+}
+
+int announcer_poll_fd(const struct announcer *a)
+{
+	return a->completed;
+}
+
+static void let_go(struct announcer *a)
+{
+	int root;
+
+	store_listen(a->store, NULL);
+	pthread_mutex_lock(&a->lock);
+	root = a->root;
+	a->root = -1;
+	pthread_mutex_unlock(&a->lock);
+	if (root >= 0) {
+		close(root);
+	}
+}
+
+void announcer_look(struct announcer *a)
+{
+	struct mountinfo m;
+	char byte;
+
+	/* Reading is what re-arms the poll. */
+	if (a->root < 0 || (pread(a->mounts, &byte, 1, 0) < 0 && errno != EAGAIN)) {
+		return;
+	}
+	if (mountinfo_of_id(&m, 0, a->mount_id) == MOUNTINFO_NONE) {
+		let_go(a);
+	}
+	mountinfo_finish(&m);
+}
+
+static void destroy_jobs(struct announcer *a, struct job *j)
+{
+	struct job *next;
+
+	for (; j; j = next) {
+		next = j->next;
+		if (j->kind == JOB_REMOVE) {
+			store_forget(a->store, j->ino, 1);
+		}
+		job_destroy(j);
+	}
+}
+
+void announcer_destroy(struct announcer *a)
+{
+	if (!a) {
+		return;
+	}
+	let_go(a);
+	if (a->started) {
+		pthread_mutex_lock(&a->lock);
+		a->ending = true;
+		pthread_cond_signal(&a->wake);
+		pthread_mutex_unlock(&a->lock);
+		pthread_join(a->thread, NULL);
+	}
+	destroy_jobs(a, a->queue);
+	destroy_jobs(a, a->finished);
+	table_finish(&a->by_ino);
+	if (a->completed >= 0) {
+		close(a->completed);
+	}
+	if (a->mounts >= 0) {
+		close(a->mounts);
+	}
+	pthread_cond_destroy(&a->wake);
+	pthread_mutex_destroy(&a->lock);
+	free(a);
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The cubbyfs authors */
+
+/* Raises the inotify events of changes that no local program's system call has
+ * made: a thread that carries them out on the mount once more, for the kernel
+ * to see, while the request handlers answer it without applying anything.
+ *
+ * All functions but announcer_create's thread are called on the loop's thread. */
+#pragma once
+
+#include "store/store.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct announcer;
+
+/* What the loop must know of a request that may be the announcer's. */
+enum announcer_answer {
+	/* Not the announcer's, or an ordinary step on its way: as for anybody. */
+	ANNOUNCER_ORDINARY,
+	/* The node that `ino` names, with the attributes given. */
+	ANNOUNCER_NODE,
+	/* There is no such name. */
+	ANNOUNCER_NOTHING,
+};
+
+/* Begins to listen to the store. 0 or a negative errno. */
+int announcer_create(struct announcer **out, struct store *store);
+
+/* The mount answers: from now on events are raised there. `dir` is borrowed for
+ * good. Without the right to a private view of the mount, logged, there will be
+ * no announcements; that is no failure. */
+void announcer_start(struct announcer *a, const char *dir);
+
+/* Readable (POLLPRI | POLLERR) when the table of mounts has changed, then
+ * announcer_look is to be called; -1 if it was not started. */
+int announcer_mounts_fd(const struct announcer *a);
+
+/* Lets go of the mount if it has been unmounted. */
+void announcer_look(struct announcer *a);
+
+/* Readable when announcer_dispatch has something to do. */
+int announcer_poll_fd(const struct announcer *a);
+void announcer_dispatch(struct announcer *a);
+
+/* Ends the thread; the loop must have ended, or the session. NULL is fine. */
+void announcer_destroy(struct announcer *a);
+
+/* --- for the request handlers --------------------------------------------- */
+
+/* Whether a request is the announcer's own. */
+bool announcer_is(const struct announcer *a, pid_t thread);
+
+/* Its lookup of `name` in `parent`. */
+enum announcer_answer announcer_lookup(struct announcer *a, uint64_t parent, const char *name,
+	struct stat *st);
+
+/* It has removed what it was told to remove. */
+void announcer_removed(struct announcer *a, uint64_t parent, const char *name);
+
+/* Its making of `name` in `parent`: 0 and the node that is there, or
+ * STORE_NOT_FOUND. */
+int announcer_made(struct announcer *a, uint64_t parent, const char *name, struct stat *st);
+
+/* The handle of whatever it opens; nothing is ever read or written by it. */
+#define ANNOUNCER_HANDLE UINT64_MAX
+
+/* Adds the permissions that it needs as the owner, to attributes that only it
+ * is told. */
+void announcer_permit(struct stat *st);
