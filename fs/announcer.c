@@ -38,6 +38,12 @@
  * it, a child process gets it in a user namespace of its own, clones the mount
  * there, and hands the descriptor back.
  *
+ * The descriptors are not shared. If the daemon is killed while the thread waits
+ * for an answer, the kernel ends that wait only when the last descriptor of
+ * /dev/fuse is closed, which a thread that shares it, and cannot die, would
+ * prevent for ever. So the thread has a table of its own (unshare(2) with
+ * CLONE_FILES) with nothing in it but what it needs.
+ *
  * Overload. There is at most one job for a key whose value has changed, however
  * often. Removals are never merged; instead expired keys are swept away only as
  * fast as they are announced (store_listener.room). */
@@ -50,9 +56,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
+#include <limits.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
@@ -90,7 +95,6 @@ struct job {
 struct announcer {
 	struct store *store;
 	struct store_listener listener;
-	const char *dir;
 	int mount_id;
 	int mounts;    /* /proc/self/mountinfo */
 	int completed; /* eventfd */
@@ -104,7 +108,10 @@ struct announcer {
 	struct job *queue, **tail;
 	struct job *current;  /* the thread is at it */
 	struct job *finished; /* for the loop to free, or try again */
-	int root;	      /* the clone; -1: none */
+	int root;	      /* the clone; the thread's from when it is `ready` */
+	bool ready;	      /* it has a table of descriptors of its own */
+	bool failed;	      /* or could not have one */
+	bool gone;	      /* the mount has been unmounted */
 	bool ending;
 
 	/* The loop's. */
@@ -156,35 +163,65 @@ static void carry_out(int root, const struct job *j)
 	}
 }
 
+/* Leaves the thread with the standard descriptors and these two, of its own. */
+static int unshare_descriptors(int a, int b)
+{
+	unsigned low = (unsigned)(a < b ? a : b), high = (unsigned)(a < b ? b : a);
+
+	if (unshare(CLONE_FILES) != 0) {
+		return -errno;
+	}
+	if (low > 3) {
+		close_range(3, low - 1, 0);
+	}
+	if (high > low + 1) {
+		close_range(low + 1, high - 1, 0);
+	}
+	close_range(high + 1, UINT_MAX, 0);
+	return 0;
+}
+
+/* Waits for a job, with the lock held. NULL: there will be none. */
+static struct job *next_job(struct announcer *a)
+{
+	struct job *j;
+
+	for (;;) {
+		if (a->gone && a->root >= 0) {
+			close(a->root);
+			a->root = -1;
+		}
+		if (a->ending) {
+			return NULL;
+		}
+		if (a->queue && !a->gone) {
+			break;
+		}
+		pthread_cond_wait(&a->wake, &a->lock);
+	}
+	j = a->queue;
+	a->queue = j->next;
+	if (!a->queue) {
+		a->tail = &a->queue;
+	}
+	j->state = UNDER_WAY;
+	a->current = j;
+	return j;
+}
+
 static void *run(void *arg)
 {
 	struct announcer *a = arg;
 	struct job *j;
-	int root;
 
 	atomic_store(&a->tid, (pid_t)syscall(SYS_gettid));
 	pthread_mutex_lock(&a->lock);
-	for (;;) {
-		while (!a->ending && !(a->queue && a->root >= 0)) {
-			pthread_cond_wait(&a->wake, &a->lock);
-		}
-		if (a->ending) {
-			break;
-		}
-		j = a->queue;
-		a->queue = j->next;
-		if (!a->queue) {
-			a->tail = &a->queue;
-		}
-		a->current = j;
-		j->state = UNDER_WAY;
-		/* Closed under our hands it would be somebody else's descriptor. */
-		root = fcntl(a->root, F_DUPFD_CLOEXEC, 3);
+	a->failed = unshare_descriptors(a->root, a->completed) != 0;
+	a->ready = !a->failed;
+	pthread_cond_broadcast(&a->wake);
+	while (a->ready && (j = next_job(a))) {
 		pthread_mutex_unlock(&a->lock);
-		if (root >= 0) {
-			carry_out(root, j);
-			close(root);
-		}
+		carry_out(a->root, j);
 		pthread_mutex_lock(&a->lock);
 		a->current = NULL;
 		j->state = DONE;
@@ -567,12 +604,34 @@ int announcer_create(struct announcer **out, struct store *store)
 	return 0;
 }
 
+/* Starts the thread, which takes the clone over. 0 or an errno. */
+static int start_thread(struct announcer *a)
+{
+	int root = a->root;
+	int r = pthread_create(&a->thread, NULL, run, a);
+
+	if (r) {
+		return r;
+	}
+	pthread_mutex_lock(&a->lock);
+	while (!a->ready && !a->failed) {
+		pthread_cond_wait(&a->wake, &a->lock);
+	}
+	pthread_mutex_unlock(&a->lock);
+	if (a->failed) {
+		pthread_join(a->thread, NULL);
+		return EPERM;
+	}
+	close(root); /* in our table; the thread has its own */
+	a->started = true;
+	return 0;
+}
+
 void announcer_start(struct announcer *a, const char *dir)
 {
 	struct mountinfo m;
 	int r;
 
-	a->dir = dir;
 	if (mountinfo_find(&m, dir) == 0) {
 		a->mount_id = m.id;
 	}
@@ -582,18 +641,17 @@ void announcer_start(struct announcer *a, const char *dir)
 		a->root = clone_without_privilege(dir);
 	}
 	a->mounts = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
-	if (a->root < 0 || a->mounts < 0 || a->mount_id == 0) {
-		log_warning("%s: without a view of its own the daemon raises no inotify events "
-			    "for changes that no program here has made (%s)", dir,
-			a->root < 0 ? strerror(-a->root) : "no /proc");
-		return;
-	}
-	r = pthread_create(&a->thread, NULL, run, a);
+	r = a->root < 0 ? -a->root : a->mounts < 0 || a->mount_id == 0 ? ENOENT : start_thread(a);
 	if (r) {
-		log_warning("%s: no thread for announcements (%s)", dir, strerror(r));
+		log_warning("%s: no inotify events for changes that no program here has made: "
+			    "the daemon has no view of its own of the mount (%s)",
+			dir, strerror(r));
+		if (a->root >= 0) {
+			close(a->root);
+		}
+		a->root = -1;
 		return;
 	}
-	a->started = true;
 	store_listen(a->store, &a->listener);
 }
 
@@ -609,16 +667,11 @@ int announcer_poll_fd(const struct announcer *a)
 
 static void let_go(struct announcer *a)
 {
-	int root;
-
 	store_listen(a->store, NULL);
 	pthread_mutex_lock(&a->lock);
-	root = a->root;
-	a->root = -1;
+	a->gone = true;
+	pthread_cond_signal(&a->wake);
 	pthread_mutex_unlock(&a->lock);
-	if (root >= 0) {
-		close(root);
-	}
 }
 
 void announcer_look(struct announcer *a)
@@ -627,7 +680,7 @@ void announcer_look(struct announcer *a)
 	char byte;
 
 	/* Reading is what re-arms the poll. */
-	if (a->root < 0 || (pread(a->mounts, &byte, 1, 0) < 0 && errno != EAGAIN)) {
+	if (a->gone || (pread(a->mounts, &byte, 1, 0) < 0 && errno != EAGAIN)) {
 		return;
 	}
 	if (mountinfo_of_id(&m, 0, a->mount_id) == MOUNTINFO_NONE) {
@@ -654,8 +707,8 @@ void announcer_destroy(struct announcer *a)
 	if (!a) {
 		return;
 	}
-	let_go(a);
 	if (a->started) {
+		let_go(a);
 		pthread_mutex_lock(&a->lock);
 		a->ending = true;
 		pthread_cond_signal(&a->wake);

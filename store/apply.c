@@ -396,7 +396,7 @@ static void apply_rename(const struct context *x, const struct change *c, struct
 		return;
 	}
 	if (old) {
-		if (is_above(old->node, from->node)) {
+		if (is_above(old->node, from->parent)) {
 			x->t->unresolved++;
 			return;
 		}
@@ -414,7 +414,7 @@ static void apply_exchange(const struct context *x, const struct change *c, stru
 	struct node *a_parent;
 
 	if (!a || !b || !p->entry2 || a == b || a->parent->ino != c->place.parent ||
-		is_above(a->node, b->node) || is_above(b->node, a->node)) {
+		is_above(a->node, b->parent) || is_above(b->node, a->parent)) {
 		x->t->unresolved++;
 		return;
 	}

@@ -177,6 +177,11 @@ static void rename_exchange(struct bench *b)
 	bench_getattr(b, ns);
 	assert_int_equal(b->st.st_nlink, 2);
 	assert_int_equal(bench_rename(b, ROOT_INO, "a", ROOT_INO, "a", RENAME_EXCHANGE), 0);
+	/* A key that has another name within the namespace. */
+	bench_link(b, a, bench_namespace(b, ROOT_INO, "d"), "link");
+	assert_int_equal(bench_rename(b, ns, "sub", ROOT_INO, "d", RENAME_EXCHANGE), 0);
+	assert_int_equal(bench_ino(b, ROOT_INO, "d"), a);
+	assert_string_equal(bench_get(b, bench_ino(b, ns, "sub"), "link"), "va");
 }
 
 static void rename_over_an_open_key(struct bench *b)

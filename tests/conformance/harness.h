@@ -81,6 +81,8 @@ int bench_compact(struct bench *b);
 
 /* All that can be seen through store.h, as text, sorted by name. Free it. */
 char *bench_dump(struct bench *b);
+/* Fails the test, and shows where they differ, if dumps do. */
+void bench_same(const char *before, const char *after);
 /* Of the whole store. */
 uint64_t bench_revision(struct bench *b);
 /* A number in the stats; `group` NULL or an object's name. */
