@@ -118,13 +118,14 @@ int mountinfo_parse(struct mountinfo *m, const char *line)
 		return MOUNTINFO_NONE;
 	}
 	m->device = makedev(device_major, device_minor);
-	for (int i = 0; i < 4; i++) {
+	for (int i = 0; i < 3; i++) {
 		rest += strspn(rest, " ");
 		rest += strcspn(rest, " \n");
 	}
 	if (rest >= tail) {
 		return MOUNTINFO_NONE;
 	}
+	m->root = next_field(&rest, &none);
 	m->point = next_field(&rest, &none);
 	options = next_field(&rest, &none);
 	if (rest > tail) {
@@ -134,7 +135,8 @@ int mountinfo_parse(struct mountinfo *m, const char *line)
 	m->type = next_field(&tail, &none);
 	m->source = next_field(&tail, &none);
 	m->super_options = next_field(&tail, &none);
-	if (none || !m->point || !options || !m->type || !m->source || !m->super_options) {
+	if (none || !m->root || !m->point || !options || !m->type || !m->source ||
+		!m->super_options) {
 		mountinfo_finish(m);
 		return none ? MOUNTINFO_NONE : -ENOMEM;
 	}
@@ -225,6 +227,7 @@ int mountinfo_of_id(struct mountinfo *m, pid_t process, int id)
 
 void mountinfo_finish(struct mountinfo *m)
 {
+	free(m->root);
 	free(m->point);
 	free(m->type);
 	free(m->source);

@@ -14,6 +14,7 @@ enum {
 struct mountinfo {
 	int id;
 	dev_t device;              /* as stat(2)'s st_dev */
+	char *root;                /* what of the file system is mounted: "/", or a part */
 	char *point;               /* where it is mounted */
 	char *type;                /* "fuse.cubbyfs" */
 	char *source;              /* the store */

@@ -43,6 +43,7 @@ extern const struct command command_set;
 extern const struct command command_stats;
 extern const struct command command_ttl;
 extern const struct command command_update;
+extern const struct command command_watch;
 
 /* The next option, or -1 after the last. --help and what is unknown end the
  * program here. */

@@ -18,6 +18,7 @@ static const struct command *const commands[] = {
 	&command_incr,
 	&command_update,
 	&command_cas,
+	&command_watch,
 	&command_stats,
 	&command_check,
 	&command_compact,

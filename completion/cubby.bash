@@ -6,7 +6,7 @@
 _cubby()
 {
 	local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-	local commands='get set del ls ttl incr update cas stats check compact'
+	local commands='get set del ls ttl incr update cas watch stats check compact'
 	local options
 
 	COMPREPLY=()
@@ -22,17 +22,27 @@ _cubby()
 	ls) options='--long --recursive --null --json -l -R -0' ;;
 	ttl) options='--remove --json' ;;
 	incr) options='--print -p' ;;
+	watch) options='--since --if --exec --jobs --once --timeout --dir' ;;
 	stats | check | compact) options='--json' ;;
 	update | cas) options= ;;
 	*) return ;;
 	esac
 
 	case $previous in
-	--ttl)
+	--ttl | --timeout)
 		mapfile -t COMPREPLY < <(compgen -W '30 10m 1h 1d' -- "$current")
 		return
 		;;
-	--action | --if-revision)
+	--action | --if-revision | --since | --if | --jobs)
+		return
+		;;
+	--exec)
+		mapfile -t COMPREPLY < <(compgen -c -- "$current")
+		return
+		;;
+	--dir)
+		compopt -o filenames 2>/dev/null
+		mapfile -t COMPREPLY < <(compgen -d -- "$current")
 		return
 		;;
 	esac

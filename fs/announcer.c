@@ -129,9 +129,38 @@ static void set_mtime(int directory, const char *path, int flags)
 	utimensat(directory, path, times, flags);
 }
 
-static void carry_out(int root, const struct job *j)
+/* No call takes a longer path than PATH_MAX: goes as far as it must before the
+ * rest of it is short enough. Returns where that begins, `root` if it always
+ * was; -1 if the way is not there any more. */
+static int walk(int root, const char **path)
 {
-	const char *path = *j->path ? j->path : ".";
+	int at = root;
+
+	while (strlen(*path) >= PATH_MAX) {
+		const char *end = *path + PATH_MAX - 1;
+		char part[PATH_MAX];
+		int next;
+
+		while (*end != '/') {
+			end--;
+		}
+		memcpy(part, *path, (size_t)(end - *path));
+		part[end - *path] = 0;
+		next = openat(at, part, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (at != root) {
+			close(at);
+		}
+		if (next < 0) {
+			return -1;
+		}
+		at = next;
+		*path = end + 1;
+	}
+	return at;
+}
+
+static void make_calls(int root, const char *path, const struct job *j)
+{
 	int fd;
 
 	switch (j->kind) {
@@ -163,7 +192,21 @@ static void carry_out(int root, const struct job *j)
 	}
 }
 
-/* Leaves the thread with the standard descriptors and these two, of its own. */
+static void carry_out(int root, const struct job *j)
+{
+	const char *path = *j->path ? j->path : ".";
+	int at = walk(root, &path);
+
+	if (at >= 0) {
+		make_calls(at, path, j);
+	}
+	if (at >= 0 && at != root) {
+		close(at);
+	}
+}
+
+/* Leaves the thread with these two descriptors, of its own: without the standard
+ * ones too, which may be pipes whose end somebody waits for. */
 static int unshare_descriptors(int a, int b)
 {
 	unsigned low = (unsigned)(a < b ? a : b), high = (unsigned)(a < b ? b : a);
@@ -171,8 +214,8 @@ static int unshare_descriptors(int a, int b)
 	if (unshare(CLONE_FILES) != 0) {
 		return -errno;
 	}
-	if (low > 3) {
-		close_range(3, low - 1, 0);
+	if (low > 0) {
+		close_range(0, low - 1, 0);
 	}
 	if (high > low + 1) {
 		close_range(low + 1, high - 1, 0);

@@ -26,6 +26,7 @@ static const struct {
 } entries[] = {
 	{"stats", STATS},
 	{"journal", JOURNAL},
+	{"events", CONTROL_EVENTS},
 };
 
 /* An open file. */
@@ -260,6 +261,12 @@ int control_getattr(struct control *c, uint64_t ino, struct stat *st)
 		st->st_ctim = c->made;
 		return 0;
 	}
+	st->st_nlink = 1;
+	if (ino == CONTROL_EVENTS) {
+		st->st_mode = S_IFREG | 0600;
+		st->st_ctim = c->made;
+		return 0;
+	}
 	if (ino != STATS && (ino != JOURNAL || !c->has_journal)) {
 		return STORE_NOT_FOUND;
 	}
@@ -268,7 +275,6 @@ int control_getattr(struct control *c, uint64_t ino, struct stat *st)
 		return r;
 	}
 	st->st_mode = S_IFREG | 0400;
-	st->st_nlink = 1;
 	st->st_size = (off_t)size;
 	st->st_blocks = (blkcnt_t)((size + 511) / 512);
 	clock_gettime(CLOCK_REALTIME, &st->st_mtim);
@@ -309,7 +315,7 @@ int control_readdir(struct control *c, uint64_t ino, uint64_t cookie, store_read
 		struct store_name name = {
 			.name = bytes_of_string(entries[i].name),
 			.ino = entries[i].ino,
-			.mode = S_IFREG | 0400,
+			.mode = S_IFREG,
 			.cookie = i + 1,
 		};
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 The cubbyfs authors */
 
-/* The control directory `.cubby/` in the root (DESIGN 1.6): `stats` and, where
- * the log can be shown as text, `journal`. It is looked up, not listed, and
- * nothing in it can be made, changed or removed.
+/* The control directory `.cubby/` in the root (DESIGN 1.6): `stats`, `events` (which
+ * is opened and read by events.h) and, where the log can be shown as text,
+ * `journal`. It is looked up, not listed, and nothing in it can be made, changed or
+ * removed.
  *
  * Its nodes have numbers that the store does not use; handles are numbers of
  * its own. Results are as the store's: 0, an outcome, or a negative errno. */
@@ -16,6 +17,7 @@
 
 #define CONTROL_NAME ".cubby"
 #define CONTROL_FIRST 2
+#define CONTROL_EVENTS 5
 #define CONTROL_LAST 15
 
 struct control;

@@ -10,8 +10,7 @@
  * descriptor that is being closed has gone by then, and so have all of a
  * process that is ending.
  *
- * Two opens of one key by one process look the same. Then the first close
- * commits at its release, which follows at once. */
+ * Descriptors are counted, since a process may have the key open twice. */
 #include "fs/descriptors.h"
 
 #include "base/cleanup.h"
@@ -20,6 +19,7 @@
 #include <ctype.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,24 +66,23 @@ static bool is_on(pid_t process, int mount, dev_t device)
 	return on;
 }
 
-bool descriptors_write_to(pid_t process, uint64_t ino, dev_t device)
+unsigned descriptors_that_write(pid_t process, uint64_t ino, dev_t device)
 {
 	_cleanup_dir_ DIR *d = NULL;
 	struct dirent *entry;
+	unsigned count = 0;
 	char path[64];
 	int mount;
 
 	if (process <= 0) {
-		return false;
+		return 0;
 	}
 	snprintf(path, sizeof(path), "/proc/%ld/fdinfo", (long)process);
 	d = opendir(path);
 	for (int n = 0; d && n < DESCRIPTORS_LOOKED_AT && (entry = readdir(d)); n++) {
-		if (isdigit((unsigned char)entry->d_name[0]) &&
+		count += isdigit((unsigned char)entry->d_name[0]) &&
 			is_writer(dirfd(d), entry->d_name, ino, &mount) &&
-			is_on(process, mount, device)) {
-			return true;
-		}
+			is_on(process, mount, device);
 	}
-	return false;
+	return count;
 }

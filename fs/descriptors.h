@@ -4,13 +4,11 @@
 /* Which descriptors a process has on a key. */
 #pragma once
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Whether `process` has a descriptor that writes to inode `ino` of the file
- * system `device`. Asks /proc, never the file system. Only the first
- * DESCRIPTORS_LOOKED_AT of a process are looked at; false if it can't be
- * known. */
+/* How many descriptors of `process` write to inode `ino` of the file system
+ * `device`. Asks /proc, never the file system. Only the first
+ * DESCRIPTORS_LOOKED_AT of a process are looked at; 0 if it can't be known. */
 #define DESCRIPTORS_LOOKED_AT 64
-bool descriptors_write_to(pid_t process, uint64_t ino, dev_t device);
+unsigned descriptors_that_write(pid_t process, uint64_t ino, dev_t device);

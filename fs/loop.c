@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "fs/announcer.h"
+#include "fs/events.h"
 #include "fs/ops.h"
 #include "fs/session.h"
 
@@ -75,7 +76,11 @@ static int64_t now(void)
 static void tick(struct state *st)
 {
 	int64_t wait = store_tick(st->loop->store);
+	int64_t events = events_tick(st->loop->events);
 
+	if (wait < 0 || (events >= 0 && events < wait)) {
+		wait = events;
+	}
 	st->working = wait == 0;
 	st->due = wait < 0 ? INT64_MAX : now() + (wait ? wait : SLICE);
 }
@@ -115,6 +120,7 @@ static void take_signal(struct state *st, int fd)
 	log_info("signal %u from process %u: unmounting", info.ssi_signo, info.ssi_pid);
 	st->end = now() + GRACE;
 	session_detach(st->loop->session);
+	events_end(st->loop->events);
 }
 
 /* Until the store or the end wants its turn; NULL: for ever. */
@@ -207,6 +213,7 @@ int loop_run(const struct loop *l)
 	while (!fuse_session_exited(st.fuse) && now() < st.end) {
 		turn(&st, fds, 5, &more);
 	}
+	events_end(l->events);
 	free(st.request.mem);
 	return 0;
 }

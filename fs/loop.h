@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 struct announcer;
+struct events;
 struct session;
 struct store;
 
@@ -14,6 +15,7 @@ struct loop {
 	struct session *session; /* mounted; borrowed */
 	struct store *store;     /* borrowed */
 	struct announcer *announcer; /* borrowed */
+	struct events *events;   /* borrowed */
 	/* Called once, when the mount answers. May be NULL. */
 	void (*ready)(void *arg);
 	void *arg;
@@ -27,6 +29,6 @@ void loop_block_signals(void);
 bool loop_signal_is_pending(void);
 
 /* Runs until the mount is gone, or a signal (SIGTERM, SIGINT, SIGHUP) says so:
- * then the mount is detached, and who still has files open gets a moment to
- * close them. 0 or a negative errno, which has been logged. */
+ * then the mount is detached, event streams end, and who still has files open gets a
+ * moment to close them. 0 or a negative errno, which has been logged. */
 int loop_run(const struct loop *l);

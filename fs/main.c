@@ -11,6 +11,7 @@
 #include "fs/control.h"
 #include "fs/daemon.h"
 #include "fs/descriptors.h"
+#include "fs/events.h"
 #include "fs/location.h"
 #include "fs/loop.h"
 #include "fs/mapping.h"
@@ -89,11 +90,11 @@ static void on_progress(void *arg, uint64_t done, uint64_t total)
 	}
 }
 
-static bool writes_to(void *arg, pid_t process, uint64_t ino)
+static unsigned writers_of(void *arg, pid_t process, uint64_t ino)
 {
 	const struct run *run = arg;
 
-	return descriptors_write_to(process, ino, run->device);
+	return descriptors_that_write(process, ino, run->device);
 }
 
 /* A mount that is read-only may be mounted read-write later, so the store is
@@ -122,7 +123,8 @@ static int open_store(struct store **out, const struct options *o, const char *l
 	config.location = location;
 	config.process_of = process_of_thread;
 	config.sync = o->sync;
-	config.writes_to = writes_to;
+	config.writers_of = writers_of;
+	config.in_group = process_in_group;
 	config.uid = getuid();
 	config.gid = getgid();
 	config.mode = 0755;
@@ -166,6 +168,7 @@ static int serve(struct run *run, struct frontend *fe, const struct options *o,
 	struct loop loop = {
 		.store = fe->store,
 		.announcer = fe->announcer,
+		.events = fe->events,
 		.ready = on_ready,
 		.arg = run,
 	};
@@ -194,6 +197,7 @@ static int run(struct daemon *d, const struct options *o, const char *location, 
 		return status;
 	}
 	r = control_create(&fe.control, fe.store);
+	r = r ? r : events_create(&fe.events, fe.store);
 	r = r ? r : mapping_create(&fe.mapping, fe.store);
 	r = r ? r : announcer_create(&fe.announcer, fe.store);
 	state.announcer = fe.announcer;
@@ -204,6 +208,7 @@ static int run(struct daemon *d, const struct options *o, const char *location, 
 	}
 	announcer_destroy(fe.announcer);
 	mapping_destroy(fe.mapping);
+	events_destroy(fe.events);
 	control_destroy(fe.control);
 	r = store_close(fe.store);
 	if (r) {

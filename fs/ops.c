@@ -82,6 +82,7 @@ const struct fuse_lowlevel_ops ops_table = {
 	.flush = on_flush,
 	.release = on_release,
 	.fsync = on_fsync,
+	.poll = on_poll,
 	.fallocate = on_fallocate,
 	.opendir = on_opendir,
 	.readdir = on_readdir,

@@ -20,6 +20,7 @@
 
 struct announcer;
 struct control;
+struct events;
 struct mapping;
 struct session;
 
@@ -27,6 +28,7 @@ struct session;
 struct frontend {
 	struct store *store;
 	struct control *control;
+	struct events *events;
 	struct announcer *announcer;
 	struct session *session; /* set by session_create, for its handshake */
 	struct mapping *mapping;
@@ -106,6 +108,7 @@ void on_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off
 void on_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void on_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void on_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
+void on_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct fuse_pollhandle *ph);
 void on_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,
 	struct fuse_file_info *fi);
 

@@ -3,11 +3,14 @@
 
 #include "base/cleanup.h"
 #include "fs/control.h"
+#include "fs/events.h"
 #include "fs/mapping.h"
 #include "fs/ops.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fuse.h>
+#include <poll.h>
 #include <stdlib.h>
 
 /* A reader's close has nothing to commit, and the kernel need not tell. */
@@ -19,6 +22,22 @@ static void describe(struct fuse_file_info *fi, uint64_t handle)
 	fi->noflush = (fi->flags & O_ACCMODE) == O_RDONLY && !(fi->flags & O_TRUNC);
 }
 
+/* A stream has no position: else a read(2) that waits would keep others who share the
+ * descriptor from anything else. libfuse 3.14 does not know the flag. */
+static void open_events(fuse_req_t req)
+{
+	struct fuse_open_out out = {.open_flags = FOPEN_DIRECT_IO | FOPEN_STREAM};
+	uint64_t handle;
+	int r = events_open(frontend_of(req)->events, &handle);
+
+	if (r) {
+		ops_reply_error(req, r);
+		return;
+	}
+	out.fh = handle;
+	fuse_reply_buf(req, (const char *)&out, sizeof(out));
+}
+
 void on_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct store_caller caller = ops_caller(req);
@@ -27,6 +46,10 @@ void on_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	int r;
 
 	if (announced_open(req, fi)) {
+		return;
+	}
+	if (ino == CONTROL_EVENTS) {
+		open_events(req);
 		return;
 	}
 	if (control_owns(ino)) {
@@ -101,6 +124,10 @@ void on_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct f
 	struct bytes data = {.size = 0};
 	int r;
 
+	if (ino == CONTROL_EVENTS) {
+		events_read(fe->events, fi->fh, req, size, fi->flags);
+		return;
+	}
 	if (control_owns(ino)) {
 		r = control_read(fe->control, fi->fh, (uint64_t)offset, size, &data);
 	} else {
@@ -131,6 +158,12 @@ void on_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off
 	struct store_caller caller = ops_caller(req);
 	int flags = fi->writepage ? fi->flags & ~O_APPEND : fi->flags;
 
+	if (ino == CONTROL_EVENTS) {
+		int r = events_write(frontend_of(req)->events, fi->fh, bytes_of(data, size));
+
+		written(req, r, &(struct store_result){.size = size});
+		return;
+	}
 	if (control_owns(ino)) {
 		fuse_reply_err(req, EBADF);
 		return;
@@ -161,7 +194,9 @@ void on_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	if (announced_close(req, fi)) {
 		return;
 	}
-	if (control_owns(ino)) {
+	if (ino == CONTROL_EVENTS) {
+		events_release(fe->events, fi->fh);
+	} else if (control_owns(ino)) {
 		control_release(fe->control, fi->fh);
 	} else {
 		mapping_forget(fe->mapping, fi->fh);
@@ -178,6 +213,19 @@ void on_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_inf
 		return;
 	}
 	mapping_commit(frontend_of(req)->mapping, req, ino, fi->fh, store_fsync);
+}
+
+/* Keys are always ready, as any file. */
+void on_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct fuse_pollhandle *ph)
+{
+	if (ino == CONTROL_EVENTS) {
+		fuse_reply_poll(req, events_poll(frontend_of(req)->events, fi->fh, ph));
+		return;
+	}
+	if (ph) {
+		fuse_pollhandle_destroy(ph);
+	}
+	fuse_reply_poll(req, POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM);
 }
 
 void on_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,

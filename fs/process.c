@@ -20,12 +20,27 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+/* Reads /proc/TID/status, the beginning of it. */
+static bool read_status(pid_t tid, char *text, size_t size)
+{
+	_cleanup_fd_ int fd = -1;
+	char path[64];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%ld/status", (long)tid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, text, size - 1);
+	if (n <= 0) {
+		return false;
+	}
+	text[n] = 0;
+	return true;
+}
+
 pid_t process_of_thread(pid_t tid)
 {
-	char path[64], text[1024];
-	_cleanup_fd_ int fd = -1;
+	char text[1024];
 	const char *line;
-	ssize_t size;
 	long tgid;
 
 	if (tid <= 0) {
@@ -34,17 +49,35 @@ pid_t process_of_thread(pid_t tid)
 	if (syscall(SYS_tgkill, tid, tid, 0) == 0 || errno != ESRCH) {
 		return tid;
 	}
-	snprintf(path, sizeof(path), "/proc/%ld/status", (long)tid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0) {
+	if (!read_status(tid, text, sizeof(text))) {
 		return tid;
 	}
-	size = read(fd, text, sizeof(text) - 1);
-	if (size <= 0) {
-		return tid;
-	}
-	text[size] = 0;
 	line = strstr(text, "\nTgid:"); /* a newline in the name is escaped */
 	tgid = line ? strtol(line + 6, NULL, 10) : 0;
 	return tgid > 0 ? (pid_t)tgid : tid;
+}
+
+bool process_in_group(pid_t tid, gid_t gid)
+{
+	char text[16384];
+	const char *at;
+	char *end;
+
+	at = read_status(tid, text, sizeof(text)) ? strstr(text, "\nGroups:") : NULL;
+	if (!at) {
+		return false;
+	}
+	for (at += strlen("\nGroups:"); *at != '\n'; at = end) {
+		unsigned long group;
+
+		at += strspn(at, " \t");
+		group = strtoul(at, &end, 10);
+		if (end == at) {
+			break;
+		}
+		if (group == gid) {
+			return true;
+		}
+	}
+	return false;
 }

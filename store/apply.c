@@ -79,6 +79,43 @@ static void set_deadline(const struct context *x, struct entry *e, int64_t expir
 	}
 }
 
+/* Whether `n` is `below`, or above it. */
+static bool is_above(const struct node *n, const struct node *below)
+{
+	while (below && below != n) {
+		below = !below->is_pending && below->names ? below->names->parent : NULL;
+	}
+	return below == n;
+}
+
+/* Whether it is a namespace with something in it that has not expired. */
+static bool holds_something(const struct context *x, const struct node *n)
+{
+	return x->t->replaying && node_is_directory(n) && !tree_is_empty(x->t, n, x->tr->at);
+}
+
+/* Something else has the name: what took it away is lost. A namespace with
+ * something in it has surely gone elsewhere, and is kept as a stand-in. */
+static bool make_way(const struct context *x, struct entry *e)
+{
+	struct node *n = e->node;
+	struct buffer hint = {0};
+
+	x->t->unresolved += x->t->replaying;
+	if (!holds_something(x, n)) {
+		remove_entry(x, e);
+		return true;
+	}
+	if (tree_path(e->parent, entry_name(e), &hint) || buffer_append(&hint, "", 1)) {
+		buffer_finish(&hint);
+		return false;
+	}
+	touch_namespace(x, e->parent);
+	tree_detach(x->t, e);
+	n->directory->hint = hint.data;
+	return true;
+}
+
 /* Gives n the name that *entry says, unless it has it. Returns the entry. */
 static struct entry *name_node(const struct context *x, const struct place *place,
 	struct node *n, struct entry **entry)
@@ -94,13 +131,9 @@ static struct entry *name_node(const struct context *x, const struct place *plac
 	if (e && e->node == n) {
 		return e;
 	}
-	if (!*entry || (node_is_directory(n) && n->names)) {
+	if (!*entry || (node_is_directory(n) && (n->names || is_above(n, parent))) ||
+		(e && !make_way(x, e))) {
 		return NULL;
-	}
-	if (e) {
-		/* Something else has the name: what took it away is lost. */
-		x->t->unresolved += x->t->replaying;
-		remove_entry(x, e);
 	}
 	e = steal_pointer(entry);
 	tree_attach(x->t, parent, e, n);
@@ -194,7 +227,7 @@ static void apply_put(const struct context *x, const struct change *c, struct pr
 	struct tree *t = x->t;
 	struct node *n = tree_node(t, c->ino);
 	bool stand_in = n && node_is_directory(n) && n->directory->hint;
-	bool is_new = !n || n->is_pending || stand_in;
+	bool is_new = !n || n->is_pending;
 	struct entry *e = NULL;
 
 	if (!n) {
@@ -203,10 +236,6 @@ static void apply_put(const struct context *x, const struct change *c, struct pr
 		tree_add_node(t, n);
 	} else {
 		touch(t, n);
-	}
-	if (stand_in) {
-		free(n->directory->hint);
-		n->directory->hint = NULL;
 	}
 	if (c->ino != INO_ROOT && x->tr->revision != 0) {
 		bool had_name = tree_attached(t, n);
@@ -219,6 +248,10 @@ static void apply_put(const struct context *x, const struct change *c, struct pr
 		if (e && !had_name && !(c->fields & HAS_HISTORY)) {
 			touch_namespace(x, e->parent);
 		}
+	}
+	if (stand_in && tree_attached(t, n)) {
+		free(n->directory->hint);
+		n->directory->hint = NULL;
 	}
 	if ((c->fields & HAS_VALUE) && node_has_value(n)) {
 		set_value(t, n, steal_pointer(&p->value));
@@ -324,29 +357,26 @@ static void apply_link(const struct context *x, const struct change *c, struct p
 static void apply_remove(const struct context *x, const struct change *c)
 {
 	struct entry *e = entry_of(x, &c->place, c->ino);
-	struct node *n;
+	struct node *n = tree_node(x->t, c->ino), *parent = NULL;
+	bool pend = false;
 
-	n = tree_node(x->t, c->ino);
 	if (e) {
-		/* A handle may keep it; of an expired key it shows nothing more. */
 		if (n->nlink == 1 && c->type == CHANGE_EXPIRE) {
+			/* A handle may keep it; it shows nothing more of it. But what is
+			 * written through one makes the key anew. */
 			n->is_expired = true;
+			parent = e->parent;
+			pend = n->handles != NULL;
 		}
 		remove_entry(x, e);
+		if (pend) {
+			tree_pend_again(x->t, n, parent, place_name(&c->place));
+		}
 		return;
 	}
 	if (n && node_is_directory(n) && n->directory->hint && n->directory->n_live == 0) {
 		tree_collect(x->t, n); /* a stand-in whose end has come */
 	}
-}
-
-/* Whether `n` is `below`, or above it. */
-static bool is_above(const struct node *n, const struct node *below)
-{
-	while (below && below != n) {
-		below = !below->is_pending && below->names ? below->names->parent : NULL;
-	}
-	return below == n;
 }
 
 /* Moves a node from one name to another, with its deadline. */
@@ -386,6 +416,9 @@ static void apply_rename(const struct context *x, const struct change *c, struct
 			if (name_node(x, &c->to, n, &p->entry)) {
 				free(n->directory->hint);
 				n->directory->hint = NULL;
+				touch_namespace(x, parent);
+				n->changed = x->tr->at;
+				n->revision = x->tr->revision;
 			}
 		}
 		x->t->unresolved++;
@@ -396,11 +429,15 @@ static void apply_rename(const struct context *x, const struct change *c, struct
 		return;
 	}
 	if (old) {
-		if (is_above(old->node, from->parent)) {
+		bool kept = holds_something(x, old->node);
+
+		if (kept ? !make_way(x, old) : is_above(old->node, from->parent)) {
 			x->t->unresolved++;
 			return;
 		}
-		remove_entry(x, old);
+		if (!kept) {
+			remove_entry(x, old);
+		}
 	}
 	move(x, from, parent, &p->entry);
 }
@@ -414,6 +451,7 @@ static void apply_exchange(const struct context *x, const struct change *c, stru
 	struct node *a_parent;
 
 	if (!a || !b || !p->entry2 || a == b || a->parent->ino != c->place.parent ||
+		!bytes_equal(entry_name(a), place_name(&c->place)) ||
 		is_above(a->node, b->parent) || is_above(b->node, a->parent)) {
 		x->t->unresolved++;
 		return;
@@ -508,11 +546,10 @@ static int restore(struct tree *t, struct node *n)
 	}
 	rest = place_name(&(struct place){.path = rest});
 	rc = buffer_append(&name, rest.data, rest.size);
-	if (rc == 0 && (!place_name_is_possible(rest) || tree_entry(t, parent, rest))) {
-		if (name.size > STORE_NAME_MAX - 32) {
-			name.size = STORE_NAME_MAX - 32;
-		}
-		rc = buffer_printf(&name, "~%llu", (unsigned long long)n->ino);
+	for (unsigned i = 0; rc == 0 && (!place_name_is_possible(buffer_bytes(&name)) ||
+				       tree_entry(t, parent, buffer_bytes(&name))); i++) {
+		name.size = rest.size < STORE_NAME_MAX - 32 ? rest.size : STORE_NAME_MAX - 32;
+		rc = buffer_printf(&name, i ? "~%llu~%u" : "~%llu", (unsigned long long)n->ino, i);
 	}
 	if (rc == 0) {
 		rc = tree_reserve(parent, 1);
@@ -528,8 +565,31 @@ static int restore(struct tree *t, struct node *n)
 	return 0;
 }
 
-int tree_replayed(struct tree *t, struct moment now)
+static size_t depth_of(const struct node *n)
 {
+	size_t depth = 0;
+
+	for (const char *c = n->directory->hint; *c; c++) {
+		depth += *c == '/';
+	}
+	return depth;
+}
+
+/* Those above come before those in them, whatever the table's order is. */
+static int compare_stand_ins(const void *a, const void *b)
+{
+	const struct node *x = *(struct node *const *)a, *y = *(struct node *const *)b;
+	size_t dx = depth_of(x), dy = depth_of(y);
+
+	return dx != dy ? (dx < dy ? -1 : 1) : x->ino < y->ino ? -1 : 1;
+}
+
+/* Drops stand-ins that have nothing in them, and lists the others. */
+static int list_stand_ins(struct tree *t, struct node ***out, size_t *n_out)
+{
+	struct node **list = NULL, **more;
+	size_t n_list = 0;
+
 	for (size_t i = 0; i < t->by_ino.n_buckets; i++) {
 		struct table_link *l = table_bucket(&t->by_ino, i);
 
@@ -542,10 +602,49 @@ int tree_replayed(struct tree *t, struct moment now)
 			}
 			if (n->directory->n_live == 0) {
 				tree_collect(t, n);
-			} else if (restore(t, n)) {
+				continue;
+			}
+			more = realloc(list, (n_list + 1) * sizeof(*list));
+			if (!more) {
+				free(list);
 				return -ENOMEM;
 			}
+			list = more;
+			list[n_list++] = n;
 		}
+	}
+	if (n_list > 0) {
+		qsort(list, n_list, sizeof(*list), compare_stand_ins);
+	}
+	*out = list;
+	*n_out = n_list;
+	return 0;
+}
+
+static int restore_all(struct tree *t)
+{
+	struct node **list = NULL;
+	size_t n = 0;
+	int rc = list_stand_ins(t, &list, &n);
+
+	if (rc == 0 && n > 0) {
+		t->restored = calloc(n, sizeof(*t->restored));
+		rc = t->restored ? 0 : -ENOMEM;
+	}
+	for (size_t i = 0; i < n && rc == 0; i++) {
+		rc = restore(t, list[i]);
+		t->restored[t->n_restored++] = list[i]->ino;
+	}
+	free(list);
+	return rc;
+}
+
+int tree_replayed(struct tree *t, struct moment now)
+{
+	int rc = restore_all(t);
+
+	if (rc) {
+		return rc;
 	}
 	expiry_shift(&t->expiry, now.wall - now.elapsed);
 	t->replaying = false;

@@ -122,6 +122,9 @@ struct backend_ops {
 	 * reader holds what it began with even if a compaction takes it away.
 	 * NULL slots: there is no such thing. */
 	int (*log_open)(struct backend *b, struct backend_log **out);
+	/* The first revision that the log has by itself: 1, or the one after
+	 * what the snapshot it begins with stands for. */
+	uint64_t (*log_first)(struct backend_log *log);
 	/* Bytes so far; grows with the log. */
 	uint64_t (*log_size)(struct backend_log *log);
 	/* A count, 0 at the end, or a negative errno. */

@@ -82,7 +82,7 @@ static void finished(struct store *s, int rc)
 	s->tree.before_change = NULL;
 	c->active = c->ending = c->failed = false;
 	c->not_before = s->now.elapsed + (rc ? AFTER_FAILURE : LOOK_AGAIN);
-	if (rc) {
+	if (rc && rc != -ECANCELED) {
 		log_warning("%s: compaction failed (%s); the log is as it was", s->location,
 			strerror(-rc));
 	}

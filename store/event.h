@@ -27,12 +27,16 @@ enum store_event_type {
 	STORE_EVENT_UPDATED, /* the value, or an attribute */
 	STORE_EVENT_DELETED,
 	STORE_EVENT_EXPIRED,
+	/* What happened from revision `from` up to `revision`, which is the next
+	 * that there is, cannot be told. No other field holds. */
+	STORE_EVENT_LOST,
 };
 
 /* Borrowed during the call. */
 struct store_event {
 	enum store_event_type type;
 	uint64_t revision;
+	uint64_t from; /* STORE_EVENT_LOST */
 	int64_t at;   /* wall clock, ns */
 	uint32_t by;  /* uid */
 	bool more;    /* not the last of its revision */
@@ -55,22 +59,25 @@ uint64_t store_revision(const struct store *s);
 
 /* Appends the JSON line of an event (with its newline): message_type, event_type,
  * scope (the namespace's path), key (the name), old_value, new_value, revision,
- * at (RFC 3339), by, and, where they are so: action, namespace, more. A value that
- * is no UTF-8 is {"base64":…}. 0 or -ENOMEM. */
+ * at (RFC 3339), by, and, where they are so: action, namespace, more. What is no
+ * UTF-8 is {"base64":…}; a value that there is not, null. For a loss: from, first.
+ * 0, or -ENOMEM and out is as it was. */
 int event_encode(const struct store_event *event, struct buffer *out);
 
-/* The events from after revision `since` on, out of the log, up to where the log
- * was when it was opened. */
+/* The events from after revision `since` on, out of the log. It reads on while
+ * the log grows, also over a compaction. */
 struct event_replay;
 
 /* STORE_UNSUPPORTED where the backend keeps no log to read. */
 int event_replay_create(struct event_replay **out, struct store *s, uint64_t since);
 void event_replay_destroy(struct event_replay *r);
 
-/* The first revision from which on nothing is missing: since + 1, or a later one
- * if a compaction has taken what was before. Known once step has said so. */
+/* The first revision that there is after `since`: since + 1, or a later one if a
+ * compaction has taken what was before (which is told as lost, too). */
 uint64_t event_replay_first(const struct event_replay *r);
 
-/* Goes on for about `budget` ns and tells what it finds. 1 at the end, 0 to be
- * called again, or a negative errno. */
+/* Goes on for about `budget` ns and tells what it finds. 1 when all has been told
+ * up to this moment (it may be called again when there is more), 0 to be called
+ * again, or a negative errno: then it is of no more use. Not from within a
+ * callback of the store. */
 int event_replay_step(struct event_replay *r, int64_t budget, store_event_fn *fn, void *arg);

@@ -95,9 +95,9 @@ struct handle *handle_find(const struct store *s, uint64_t id)
 
 struct handle *handle_of(struct store *s, const struct store_caller *caller, const struct node *n)
 {
-	pid_t process = n->handles ? store_process(s, caller) : 0;
+	pid_t process = n->handles && caller->pid > 0 ? store_process(s, caller) : 0;
 
-	for (struct handle *h = n->handles; h; h = h->next) {
+	for (struct handle *h = process > 0 ? n->handles : NULL; h; h = h->next) {
 		if ((h->process == process || h->writer == process) &&
 			(h->has_stage || (n->is_pending && h->makes))) {
 			return h;
@@ -108,14 +108,7 @@ struct handle *handle_of(struct store *s, const struct store_caller *caller, con
 
 bool handle_is_maker(struct store *s, const struct store_caller *caller, const struct node *n)
 {
-	pid_t process = store_process(s, caller);
-
-	for (struct handle *h = n->handles; h; h = h->next) {
-		if (h->process == process || h->writer == process) {
-			return true;
-		}
-	}
-	return false;
+	return handle_of(s, caller, n) != NULL;
 }
 
 void handle_drop(struct store *s, struct handle *h)
@@ -131,6 +124,13 @@ void handle_hand_over(struct store *s, struct handle *h, struct op *op)
 	op->staged = h->staged;
 	h->staged = (struct staged){0};
 	handle_drop(s, h);
+}
+
+void handle_made(struct node *n)
+{
+	for (struct handle *h = n->handles; h; h = h->next) {
+		h->makes = false;
+	}
 }
 
 bool handle_must_make(const struct handle *h)
@@ -150,10 +150,9 @@ int handle_resize(struct store *s, struct handle *h, uint64_t size)
 	struct bytes old;
 	int rc;
 
-	if (h->poisoned || size > store_max_value(s, home)) {
+	if (size > store_max_value(s, home)) {
 		handle_drop(s, h);
 		h->makes = false;
-		h->poisoned = true;
 		h->error = STORE_TOO_LARGE;
 		return STORE_TOO_LARGE;
 	}
@@ -176,6 +175,7 @@ int handle_resize(struct store *s, struct handle *h, uint64_t size)
 		h->written = true;
 		h->written_at = s->now.wall;
 		h->staged.has_mtime = false;
+		h->error = 0;
 	}
 	return rc;
 }
@@ -193,6 +193,8 @@ static void commit_ended(struct op *op, int rc)
 	/* The errno is told; a close that failed must not succeed later. */
 	if (rc && h) {
 		h->makes = false;
+	} else if (rc == 0) {
+		handle_made(n);
 	}
 	if (h && --h->n_commits == 0) {
 		value_unref(h->committing);
@@ -201,7 +203,7 @@ static void commit_ended(struct op *op, int rc)
 	if (!n->is_pending) {
 		return;
 	}
-	n->pending->n_commits--;
+	n->pending->n_commits -= op->counted && n->pending->n_commits > 0;
 	/* Its name was taken by another meanwhile, which has the value now; or
 	 * the last who could make it has failed to. */
 	if (rc == 0 || (!n->handles && n->pending->n_commits == 0)) {
@@ -214,6 +216,8 @@ void handle_commit(struct store *s, const struct store_caller *caller, struct ha
 {
 	struct op *op;
 
+	store_now(s);
+	store_sweep(s, h->node);
 	if (!h->has_stage && !handle_must_make(h)) {
 		if (durable) {
 			store_fsync(s, caller, 0, reply);
@@ -231,6 +235,7 @@ void handle_commit(struct store *s, const struct store_caller *caller, struct ha
 	op->notice = notice;
 	if (h->node->is_pending) {
 		h->node->pending->n_commits++;
+		op->counted = true;
 	}
 	op->handle = h->id;
 	op->durable |= durable;

@@ -22,6 +22,7 @@ struct handle {
 
 	struct value *seen; /* what reads are served from; NULL is empty */
 	bool has_seen;
+	uint64_t next_offset; /* where the pass goes on */
 
 	/* What is to become the value. */
 	bool has_stage;
@@ -31,8 +32,7 @@ struct handle {
 	int64_t written_at; /* wall */
 	struct staged staged;
 	bool makes;   /* its end makes the key, if that is still to be made */
-	int error;    /* what the next flush must tell */
-	bool poisoned; /* a write was too large: nothing is committed any more */
+	int error;    /* why it commits nothing any more; until it is truncated */
 
 	/* What the last commit makes the value, while commits are under way. */
 	struct value *committing;
@@ -65,6 +65,9 @@ struct handle *handle_of(struct store *s, const struct store_caller *caller, con
 
 /* Whether the caller's process is making n, a pending node. */
 bool handle_is_maker(struct store *s, const struct store_caller *caller, const struct node *n);
+
+/* The key that n was to be is there: nobody has to make it any more. */
+void handle_made(struct node *n);
 
 /* Whether its end has to make the key: nothing else that is under way will. */
 bool handle_must_make(const struct handle *h);

@@ -91,12 +91,17 @@ void store_fill_stat(struct store *s, const struct node *n, struct stat *st)
 /* What a process that has something staged sees of it. */
 static void overlay(const struct handle *h, struct stat *st)
 {
-	if (!h || !h->has_stage) {
+	if (!h) {
 		return;
 	}
-	st->st_size = (off_t)h->stage.size;
-	st->st_blocks = (st->st_size + 511) / 512;
-	st->st_mtim = timespec_of(h->staged.has_mtime ? h->staged.mtime : h->written_at);
+	if (h->has_stage) {
+		st->st_size = (off_t)h->stage.size;
+		st->st_blocks = (st->st_size + 511) / 512;
+		st->st_mtim = timespec_of(h->written_at);
+	}
+	if (h->staged.has_mtime) {
+		st->st_mtim = timespec_of(h->staged.mtime);
+	}
 	if (h->staged.has_atime) {
 		st->st_atim = timespec_of(h->staged.atime);
 	}

@@ -4,6 +4,7 @@
 /* What the files of the store share; nobody else includes it. */
 #pragma once
 
+#include "store/difference.h"
 #include "store/handle.h"
 #include "store/op.h"
 #include "store/store.h"
@@ -21,6 +22,13 @@ struct compaction {
 	size_t n_waiting;
 };
 
+/* Who is told of events, see event.c. */
+struct watcher {
+	store_event_fn *fn; /* NULL: nobody */
+	void *arg;
+	struct difference difference;
+};
+
 struct store {
 	struct store_config config;
 	char *location;
@@ -30,6 +38,7 @@ struct store {
 	struct moment now; /* of the call that is being served */
 
 	const struct store_listener *listener; /* NULL: none */
+	struct watcher watcher;
 
 	struct handle_table handles;
 
@@ -51,6 +60,10 @@ void store_synced(struct store *s, int status);
 
 /* Takes the time for the call that begins. */
 void store_now(struct store *s);
+
+/* event.c: tree_apply, and the watcher is told. */
+void store_apply(struct store *s, const struct transition *t, struct prepared *prepared,
+	struct moment now);
 
 /* The process of a caller. */
 pid_t store_process(struct store *s, const struct store_caller *caller);
@@ -77,6 +90,9 @@ int store_check_name(const char *name);
 
 /* Finds a namespace by number. 0, STORE_NOT_FOUND or STORE_NOT_DIRECTORY. */
 int store_namespace(struct store *s, uint64_t ino, struct node **out);
+
+/* Expires the names of a node that are due, now. */
+void store_sweep(struct store *s, struct node *n);
 
 /* Expires up to `limit` keys that are due. Returns whether more are. */
 bool store_expire(struct store *s, unsigned limit);

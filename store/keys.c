@@ -145,8 +145,7 @@ static void drop_set_id(struct op *op, const struct node *n, struct change *c)
 	}
 }
 
-/* May the caller write to n, whose maker he is not? Without the groups that
- * only the kernel knows. */
+/* May the caller write to n, whose maker he is not? */
 static bool may_write(const struct op *op, const struct node *n)
 {
 	const struct store_caller *who = &op->caller;
@@ -157,7 +156,11 @@ static bool may_write(const struct op *op, const struct node *n)
 	if (who->uid == n->uid) {
 		return n->mode & S_IWUSR;
 	}
-	return who->gid == n->gid ? n->mode & S_IWGRP : n->mode & S_IWOTH;
+	if (who->gid == n->gid || (op->s->config.in_group && who->pid > 0 &&
+					  op->s->config.in_group(who->pid, n->gid))) {
+		return n->mode & S_IWGRP;
+	}
+	return n->mode & S_IWOTH;
 }
 
 /* The name of a pending node: free, or another's by now, who then is *target. */
@@ -226,6 +229,9 @@ int plan_value(struct op *op, struct value *value, bool keep_ttl)
 		decide_deadline(op, NULL, home, DEADLINE_PLAIN_WRITE, c);
 	} else {
 		e = tree_name(&s->tree, n, op->moment.elapsed);
+		if (!e && (n->names || n->is_expired)) {
+			return STORE_NOT_FOUND; /* expired, and not to be made anew */
+		}
 		op->local = !e;
 		rc = e ? op_place(op, e->parent, entry_name(e), &c->place) : 0;
 		if (rc) {
@@ -393,8 +399,9 @@ void store_create(struct store *s, const struct store_caller *caller, uint64_t p
 		reply_with(reply, flags & O_EXCL ? STORE_EXISTS : -EACCES, NULL);
 		return;
 	}
-	if ((flags & O_EXCL) || (flags & O_ACCMODE) == O_RDONLY) {
-		/* Nothing will be staged, or it is to be seen at once. */
+	if ((flags & O_EXCL) || (flags & O_ACCMODE) == O_RDONLY || caller->pid <= 0) {
+		/* Nothing will be staged, or it is to be seen at once, or its maker
+		 * could not be told from others. */
 		op = op_create(s, caller, plan_create, p ? p->node : NULL, name, NULL, reply);
 		if (op) {
 			op->parent = parent;
@@ -423,6 +430,36 @@ void store_create(struct store *s, const struct store_caller *caller, uint64_t p
 
 /* --- reading and writing ------------------------------------------------------- */
 
+/* The handle whose stage a read through h is served from, or NULL. Other
+ * descriptors of the process see what is staged only while the key has never had
+ * a value: the key is then its maker's own (git's index-pack reads the pack that
+ * it is writing by name), and there is no old value to see. */
+static struct handle *stage_to_read(struct store *s, const struct store_caller *caller,
+	struct handle *h)
+{
+	struct node *n = h->node;
+	struct handle *other;
+
+	if (h->has_stage && handle_writes(h)) {
+		return h;
+	}
+	if (!n->handles || n->value || (!n->is_pending && n->version > 1)) {
+		return NULL;
+	}
+	other = handle_of(s, caller, n);
+	return other && other->has_stage ? other : NULL;
+}
+
+/* Whether a read takes the value as it is now. One that only reads keeps what it
+ * has until it begins anew at 0, wherever it jumps. One that may write will write
+ * over what it has read, so it must not have read something old: it keeps only
+ * what it reads in one go. */
+static bool begins_pass(const struct handle *h, uint64_t offset)
+{
+	return offset == 0 || !h->has_seen ||
+		(handle_writes(h) && offset != h->next_offset);
+}
+
 int store_read(struct store *s, const struct store_caller *caller, uint64_t handle,
 	uint64_t offset, size_t size, struct bytes *out)
 {
@@ -433,11 +470,11 @@ int store_read(struct store *s, const struct store_caller *caller, uint64_t hand
 		return STORE_BAD_HANDLE;
 	}
 	store_now(s);
-	staging = h->has_stage && handle_writes(h) ? h : handle_of(s, caller, h->node);
-	if (staging && staging->has_stage) {
+	staging = stage_to_read(s, caller, h);
+	if (staging) {
 		all = buffer_bytes(&staging->stage);
 	} else {
-		if (offset == 0 || !h->has_seen || value_continues(h->node->value, h->seen)) {
+		if (begins_pass(h, offset) || value_continues(h->node->value, h->seen)) {
 			if (!store_usable(s, h->node)) {
 				return STORE_NOT_FOUND;
 			}
@@ -456,6 +493,7 @@ int store_read(struct store *s, const struct store_caller *caller, uint64_t hand
 		size = all.size - offset;
 	}
 	*out = bytes_of(all.data + offset, size);
+	h->next_offset = offset + size;
 	return 0;
 }
 
@@ -489,6 +527,9 @@ static int plan_append(struct op *op)
 	c->value = data;
 	c->offset = offset;
 	op->made = n->ino;
+	if (!e && (n->names || n->is_expired)) {
+		return STORE_NOT_FOUND;
+	}
 	op->local = !e;
 	if (!e) {
 		return 0;
@@ -516,13 +557,16 @@ static void append_done(struct op *op)
 {
 	op->result.ino = op->made;
 	op->result.size = op->data.size;
+	handle_made(op->node);
 }
 
 static void append(struct store *s, const struct store_caller *caller, struct handle *h,
 	struct bytes data, struct store_reply reply)
 {
-	struct op *op = op_create(s, caller, plan_append, h->node, NULL, NULL, reply);
+	struct op *op;
 
+	store_sweep(s, h->node);
+	op = op_create(s, caller, plan_append, h->node, NULL, NULL, reply);
 	if (!op) {
 		return;
 	}
@@ -582,12 +626,14 @@ void store_write(struct store *s, const struct store_caller *caller, uint64_t ha
 		return;
 	}
 	store_now(s);
-	rc = s->failed || s->config.read_only ? -EROFS : h->poisoned ? STORE_TOO_LARGE : h->error;
+	rc = s->failed || s->config.read_only ? -EROFS : h->error;
 	if (rc || data.size == 0) {
 		reply_with(reply, rc, &result);
 		return;
 	}
-	h->writer = store_process(s, caller);
+	if (caller->pid > 0) {
+		h->writer = store_process(s, caller);
+	}
 	if (flags & O_APPEND) {
 		if (h->has_stage) {
 			append_to_stage(s, caller, h, data, reply);
@@ -631,6 +677,21 @@ int store_allocate(struct store *s, const struct store_caller *caller, uint64_t 
 
 /* --- closing --------------------------------------------------------------------- */
 
+/* Whether the process that opened h has another descriptor of it. One for each of
+ * its other handles of the same key is theirs. */
+static bool is_held_elsewhere(struct store *s, const struct handle *h)
+{
+	unsigned others = 0;
+
+	if (!s->config.writers_of) {
+		return false;
+	}
+	for (const struct handle *o = h->node->handles; o; o = o->next) {
+		others += o != h && o->process == h->process && handle_writes(o);
+	}
+	return s->config.writers_of(s->config.arg, h->process, h->node->ino) > others;
+}
+
 void store_flush(struct store *s, const struct store_caller *caller, uint64_t handle,
 	struct store_reply reply)
 {
@@ -641,17 +702,19 @@ void store_flush(struct store *s, const struct store_caller *caller, uint64_t ha
 		reply_with(reply, STORE_BAD_HANDLE, NULL);
 		return;
 	}
-	if ((!h->written && !h->error) || store_process(s, caller) != h->process) {
+	/* Processes of other pid namespaces cannot be told apart: their closes wait
+	 * for the release. */
+	if ((!h->written && !h->error) || h->process <= 0 ||
+		store_process(s, caller) != h->process) {
 		reply_with(reply, 0, &(struct store_result){.ino = h->node->ino});
 		return;
 	}
 	rc = h->error;
 	if (rc) {
-		h->error = 0;
 		reply_with(reply, rc, NULL);
 		return;
 	}
-	if (s->config.writes_to && s->config.writes_to(s->config.arg, h->process, h->node->ino)) {
+	if (is_held_elsewhere(s, h)) {
 		reply_with(reply, 0, &(struct store_result){.ino = h->node->ino});
 		return;
 	}
@@ -685,9 +748,6 @@ void store_fsync(struct store *s, const struct store_caller *caller, uint64_t ha
 	}
 	rc = h && h->error ? h->error : s->failed ? -EIO : 0;
 	if (rc) {
-		if (h) {
-			h->error = 0;
-		}
 		reply_with(reply, rc, NULL);
 		return;
 	}

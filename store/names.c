@@ -50,7 +50,7 @@ static int plan_make(struct op *op)
 	struct node *parent;
 	struct change *c;
 	int64_t ttl;
-	int rc = find_namespace(op, op->parent, true, &parent);
+	int rc = find_namespace(op, op->parent, !S_ISDIR(op->mode), &parent);
 
 	rc = rc ? rc : claim(op, parent, name);
 	if (rc) {
@@ -154,14 +154,35 @@ static struct node *being_made(struct store *s, const struct store_caller *calle
 	return p && handle_is_maker(s, caller, p->node) ? p->node : NULL;
 }
 
-/* Who renames or links a key that he is making means it to be there. */
-static void make_now(struct store *s, const struct store_caller *caller, struct node *n)
+static void made_now(void *arg, int rc, const struct store_result *result)
+{
+	struct op *op = arg;
+	struct handle *h = handle_find(op->s, op->handle);
+
+	(void)result;
+	if (rc && h) {
+		h->error = rc; /* what it held is lost, as close will say too */
+	}
+	if (rc) {
+		op_refuse(op, rc);
+	} else {
+		op_submit(op);
+	}
+}
+
+/* Who renames or links a key that he is making means it to be there: it is
+ * committed, and then the op goes on. */
+static void make_and_submit(struct store *s, const struct store_caller *caller, struct node *n,
+	struct op *op)
 {
 	struct handle *h = n && n->is_pending ? handle_of(s, caller, n) : NULL;
 
 	if (h) {
+		op->handle = h->id;
 		handle_commit(s, caller, h, STORE_NOTICE_MODIFIED, false, NULL,
-			(struct store_reply){0});
+			(struct store_reply){.done = made_now, .arg = op});
+	} else {
+		op_submit(op);
 	}
 }
 
@@ -209,13 +230,12 @@ void store_link(struct store *s, const struct store_caller *caller, uint64_t ino
 		reply_with(reply, rc, NULL);
 		return;
 	}
-	make_now(s, caller, n);
 	op = op_create(s, caller, plan_link, n, name, NULL, reply);
 	if (op) {
 		op->applied = made;
 		op->remember = true;
 		op->parent = parent;
-		op_submit(op);
+		make_and_submit(s, caller, n, op);
 	}
 }
 
@@ -240,7 +260,8 @@ static int plan_remove(struct op *op)
 	if (directory != node_is_directory(e->node)) {
 		return directory ? STORE_NOT_DIRECTORY : STORE_IS_DIRECTORY;
 	}
-	if (directory && !tree_is_empty(&op->s->tree, e->node, op->moment.elapsed)) {
+	if (directory && (e->node->directory->n_pending > 0 ||
+				 !tree_is_empty(&op->s->tree, e->node, op->moment.elapsed))) {
 		return STORE_NOT_EMPTY;
 	}
 	c = op_change(op, CHANGE_REMOVE, e->node->ino);
@@ -303,7 +324,9 @@ static int may_replace(struct op *op, const struct node *from, const struct node
 		if (!node_is_directory(from)) {
 			return STORE_IS_DIRECTORY;
 		}
-		return tree_is_empty(&op->s->tree, to, op->moment.elapsed) ? 0 : STORE_NOT_EMPTY;
+		return to->directory->n_pending == 0 &&
+				tree_is_empty(&op->s->tree, to, op->moment.elapsed) ?
+			0 : STORE_NOT_EMPTY;
 	}
 	return node_is_directory(from) ? STORE_NOT_DIRECTORY : 0;
 }
@@ -341,7 +364,8 @@ static int plan_rename(struct op *op)
 	if (to && !exchange) {
 		rc = may_replace(op, from->node, to->node);
 	} else if (!to) {
-		rc = parent == to_parent ? 0 : store_may_add(op->s, to_parent);
+		rc = parent == to_parent || node_is_directory(from->node) ?
+			0 : store_may_add(op->s, to_parent);
 		rc = rc ? rc : op_clear(op, to_parent, to_name);
 	}
 	if (rc) {
@@ -371,13 +395,12 @@ void store_rename(struct store *s, const struct store_caller *caller, uint64_t p
 		reply_with(reply, rc, NULL);
 		return;
 	}
-	make_now(s, caller, being_made(s, caller, parent, name));
 	op = op_create(s, caller, plan_rename, NULL, name, to_name, reply);
 	if (op) {
 		op->parent = parent;
 		op->to_parent = to_parent;
 		op->flags = (int)flags;
-		op_submit(op);
+		make_and_submit(s, caller, being_made(s, caller, parent, name), op);
 	}
 }
 

@@ -38,7 +38,7 @@ struct extra {
 struct pending {
 	struct table_link by_name;
 	struct node *node;
-	uint64_t parent;
+	uint64_t parent; /* it stays: a namespace in which keys are made is not empty */
 	uint32_t n_commits; /* under way */
 	uint8_t name_size;
 	char name[];
@@ -52,6 +52,7 @@ struct directory {
 	size_t n_live;
 	uint64_t next_cookie;
 	uint32_t n_directories;
+	uint32_t n_pending; /* keys that are being made in it */
 	struct policy *policy; /* NULL: none */
 	char *hint; /* replay: where it was, if its own line has not been seen; else NULL */
 };

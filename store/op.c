@@ -214,12 +214,18 @@ static void apply_and_tell(struct op *op)
 	const struct change *c = op->announces && s->listener && !op->local ?
 		change_to_tell(op) : NULL;
 	struct node *n = c ? tree_node(&s->tree, c->ino) : NULL;
+	uint64_t unresolved = s->tree.unresolved;
 	struct store_notice notice;
 
 	if (n && op->notice == STORE_NOTICE_REMOVED) {
 		tree_ref(n);
 	}
-	tree_apply(&s->tree, &op->transition, op->prepared, op->moment);
+	store_apply(s, &op->transition, op->prepared, op->moment);
+	if (s->tree.unresolved != unresolved) {
+		/* A plan was for a tree that is not this one: our mistake. */
+		log_error("%s: revision %llu could not be applied as planned; please report this",
+			s->location, (unsigned long long)op->transition.revision);
+	}
 	if (!n) {
 		return;
 	}

@@ -68,6 +68,7 @@ struct op {
 	bool has_value;
 	struct staged staged;
 	int64_t when;	   /* wall: mtime of what was staged */
+	bool counted;	   /* among the commits of a pending node */
 	bool conditional;  /* only at this revision: */
 	uint64_t revision;
 

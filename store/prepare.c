@@ -36,7 +36,8 @@ void tree_unprepare(struct prepared *prepared, size_t n)
 }
 
 /* A namespace that some line says is there, but which none has made. */
-static struct node *make_stand_in(struct tree *t, const struct place *place)
+static struct node *make_stand_in(struct tree *t, const struct transition *tr,
+	const struct place *place)
 {
 	struct node *n = node_create(place->parent, S_IFDIR | 0755);
 	struct bytes hint = place_above(place);
@@ -51,13 +52,15 @@ static struct node *make_stand_in(struct tree *t, const struct place *place)
 	}
 	n->uid = t->root->uid;
 	n->gid = t->root->gid;
+	n->created = n->changed = n->mtime = n->atime = tr->at;
+	n->revision = tr->revision;
 	tree_add_node(t, n);
 	return n;
 }
 
 /* Finds the namespace of a place, among what the same transition makes too. */
-static int find_parent(struct tree *t, const struct prepared *prepared, size_t i,
-	const struct place *place, struct node **out)
+static int find_parent(struct tree *t, const struct transition *tr, const struct prepared *prepared,
+	size_t i, const struct place *place, struct node **out)
 {
 	struct node *n = tree_node(t, place->parent);
 
@@ -67,7 +70,7 @@ static int find_parent(struct tree *t, const struct prepared *prepared, size_t i
 		}
 	}
 	if (!n && t->replaying && place->parent != 0) {
-		n = make_stand_in(t, place);
+		n = make_stand_in(t, tr, place);
 		if (!n) {
 			return -ENOMEM;
 		}
@@ -76,10 +79,22 @@ static int find_parent(struct tree *t, const struct prepared *prepared, size_t i
 	return 0;
 }
 
+/* How many names a transition adds at the most, to any one namespace or in all. */
+static size_t names_added(const struct transition *tr)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < tr->n_changes; i++) {
+		n += tr->changes[i].type == CHANGE_EXCHANGE ? 2 : 1 + tr->changes[i].n_links;
+	}
+	return n;
+}
+
 /* A new name at a place: an entry, and room for it. None if node `ino` has the
  * name already. */
-static int prepare_name(struct tree *t, const struct prepared *prepared, size_t i, size_t n_changes,
-	const struct place *place, uint64_t ino, struct entry **out)
+static int prepare_name(struct tree *t, const struct transition *tr,
+	const struct prepared *prepared, size_t i, const struct place *place, uint64_t ino,
+	struct entry **out)
 {
 	struct bytes name = place_name(place);
 	struct node *parent;
@@ -89,11 +104,11 @@ static int prepare_name(struct tree *t, const struct prepared *prepared, size_t 
 	if (!place_name_is_possible(name)) {
 		return 0;
 	}
-	rc = find_parent(t, prepared, i, place, &parent);
+	rc = find_parent(t, tr, prepared, i, place, &parent);
 	if (rc || !parent) {
 		return rc;
 	}
-	if (expiry_reserve(&t->expiry, n_changes)) {
+	if (expiry_reserve(&t->expiry, names_added(tr))) {
 		return -ENOMEM;
 	}
 	e = tree_entry(t, parent, name);
@@ -102,7 +117,7 @@ static int prepare_name(struct tree *t, const struct prepared *prepared, size_t 
 		return 0;
 	}
 	*out = entry_create(name);
-	return *out ? tree_reserve(parent, n_changes) : -ENOMEM;
+	return *out ? tree_reserve(parent, names_added(tr)) : -ENOMEM;
 }
 
 static int prepare_policy(const struct node *n, const struct change *c, struct prepared *p)
@@ -162,17 +177,15 @@ static int prepare_put(struct tree *t, const struct transition *tr, size_t i,
 		n = p->node;
 	}
 	if (c->ino != INO_ROOT && tr->revision != 0) {
-		rc = prepare_name(t, prepared, i, tr->n_changes, &c->place, c->ino, &p->entry);
+		rc = prepare_name(t, tr, prepared, i, &c->place, c->ino, &p->entry);
 		if (rc) {
 			return rc;
 		}
 		for (size_t k = 0; k < c->n_links; k++) {
-			/* Further names come as changes of their own kind. */
 			struct node *parent;
 
-			rc = find_parent(t, prepared, i, &c->links[k].place, &parent);
-			if (rc || (parent && tree_reserve(parent, c->n_links + tr->n_changes)) ||
-				expiry_reserve(&t->expiry, c->n_links + tr->n_changes)) {
+			rc = find_parent(t, tr, prepared, i, &c->links[k].place, &parent);
+			if (rc || (parent && tree_reserve(parent, names_added(tr)))) {
 				return -ENOMEM;
 			}
 		}
@@ -221,7 +234,7 @@ static int prepare_append(struct tree *t, const struct transition *tr, size_t i,
 		if (!p->node) {
 			return -ENOMEM;
 		}
-		rc = prepare_name(t, prepared, i, tr->n_changes, &c->place, c->ino, &p->entry);
+		rc = prepare_name(t, tr, prepared, i, &c->place, c->ino, &p->entry);
 		if (rc) {
 			return rc;
 		}
@@ -246,13 +259,13 @@ static int prepare(struct tree *t, const struct transition *tr, size_t i, struct
 	case CHANGE_APPEND:
 		return prepare_append(t, tr, i, prepared);
 	case CHANGE_LINK:
-		return prepare_name(t, prepared, i, tr->n_changes, &c->place, c->ino, &p->entry);
+		return prepare_name(t, tr, prepared, i, &c->place, c->ino, &p->entry);
 	case CHANGE_RENAME:
-		return prepare_name(t, prepared, i, tr->n_changes, &c->to, c->ino, &p->entry);
+		return prepare_name(t, tr, prepared, i, &c->to, c->ino, &p->entry);
 	case CHANGE_EXCHANGE:
-		rc = prepare_name(t, prepared, i, tr->n_changes, &c->to, c->ino, &p->entry);
+		rc = prepare_name(t, tr, prepared, i, &c->to, c->ino, &p->entry);
 		return rc ? rc :
-			    prepare_name(t, prepared, i, tr->n_changes, &c->place, 0, &p->entry2);
+			    prepare_name(t, tr, prepared, i, &c->place, 0, &p->entry2);
 	case CHANGE_REMOVE:
 	case CHANGE_EXPIRE:
 		return 0;

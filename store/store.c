@@ -79,8 +79,11 @@ int store_may_add(struct store *s, const struct node *parent)
 	if (!p || p->max_keys == UINT64_MAX) {
 		return 0;
 	}
-	if (parent->directory->n_live < p->max_keys) {
+	if (parent->directory->n_live - parent->directory->n_directories < p->max_keys) {
 		return 0;
+	}
+	if (s->tree.expiry.size == 0) {
+		return STORE_TOO_MANY;
 	}
 	/* Some of them may have expired without having been swept away. */
 	for (struct entry *e = tree_next(parent, 0); e; e = tree_next(parent, e->cookie)) {
@@ -195,7 +198,7 @@ static void foreign(void *arg, const struct transition *t)
 		log_error("%s: out of memory for a change of another machine", s->location);
 		s->failed = -ENOMEM;
 	} else {
-		tree_apply(&s->tree, t, prepared, s->now);
+		store_apply(s, t, prepared, s->now);
 	}
 	free(prepared);
 }
@@ -238,35 +241,64 @@ static int open_backend(struct store *s, char **error)
 	return s->ops->open(&s->backend, location, &config, error);
 }
 
-static int plan_root(struct op *op)
+/* op->node, a namespace, as it is. */
+static int plan_namespace(struct op *op)
 {
-	const struct node *root = op->s->tree.root;
-	struct change *c = op_change(op, CHANGE_PUT, INO_ROOT);
+	const struct node *n = op->node;
+	struct change *c = op_change(op, CHANGE_PUT, n->ino);
 
 	if (!c) {
 		return -ENOMEM;
 	}
 	c->fields = HAS_MODE | HAS_OWNER | HAS_MTIME | HAS_ATIME | HAS_HISTORY;
-	c->mode = root->mode;
-	c->uid = root->uid;
-	c->gid = root->gid;
-	c->mtime = root->mtime;
-	c->atime = root->atime;
-	c->created = root->created;
-	c->changed = root->changed;
-	return 0;
+	c->mode = n->mode;
+	c->uid = n->uid;
+	c->gid = n->gid;
+	c->mtime = n->mtime;
+	c->atime = n->atime;
+	c->created = n->created;
+	c->changed = n->changed;
+	c->version = n->version;
+	if (n == op->s->tree.root) {
+		return 0;
+	}
+	return n->names ? op_place(op, n->names->parent, entry_name(n->names), &c->place) :
+			  OP_NOTHING;
 }
 
-/* The root of a new store is its first revision, so that it stays whose it is,
- * whoever opens the store later. */
-static void make_root(struct store *s)
+static void write_namespace(struct store *s, struct node *n)
 {
 	const struct store_caller maker = {.uid = s->config.uid, .gid = s->config.gid};
-	struct op *op = op_create(s, &maker, plan_root, NULL, NULL, NULL, (struct store_reply){0});
+	struct op *op = op_create(s, &maker, plan_namespace, n, NULL, NULL,
+		(struct store_reply){0});
 
 	if (op) {
 		op->durable = false;
 		op_submit(op);
+	}
+}
+
+/* The root of a new store is its first revision, so that it stays whose it is,
+ * whoever opens the store later. One that was lost is made again. So is what the
+ * replay has put back in place: where that was is clear only now. */
+static void write_what_is_missing(struct store *s)
+{
+	struct node *root = s->tree.root, *n;
+
+	if (root->created == 0) {
+		root->created = root->atime = s->now.wall;
+		if (root->mtime == 0) {
+			root->mtime = root->changed = s->now.wall;
+		}
+		if (!s->config.read_only) {
+			write_namespace(s, root);
+		}
+	}
+	for (size_t i = 0; i < s->tree.n_restored && !s->config.read_only; i++) {
+		n = tree_node(&s->tree, s->tree.restored[i]);
+		if (n) {
+			write_namespace(s, n);
+		}
 	}
 }
 
@@ -289,7 +321,7 @@ int store_open(struct store **out, const struct store_config *config, char **err
 	store_now(s);
 	s->opened = s->now.elapsed;
 	rc = s->location ? handle_table_init(&s->handles) : -ENOMEM;
-	rc = rc ? rc : tree_init(&s->tree, config->uid, config->gid, config->mode, s->now.wall);
+	rc = rc ? rc : tree_init(&s->tree, config->uid, config->gid, config->mode, 0);
 	rc = rc ? rc : open_backend(s, error);
 	rc = rc ? rc : replay(s);
 	if (rc) {
@@ -299,9 +331,7 @@ int store_open(struct store **out, const struct store_config *config, char **err
 		store_close(s);
 		return rc;
 	}
-	if (s->tree.revision == 0 && !s->config.read_only) {
-		make_root(s);
-	}
+	write_what_is_missing(s);
 	*out = s;
 	return 0;
 }
@@ -321,6 +351,7 @@ int store_close(struct store *s)
 	if (s->handles.by_id.buckets) {
 		handle_table_finish(s);
 	}
+	difference_finish(&s->watcher.difference);
 	if (s->tree.root) {
 		tree_finish(&s->tree);
 	}
@@ -354,6 +385,21 @@ static int plan_expire(struct op *op)
 	return c ? op_place(op, d->entry->parent, entry_name(d->entry), &c->place) : -ENOMEM;
 }
 
+/* The name of op->node that is due. */
+static int plan_sweep(struct op *op)
+{
+	struct change *c;
+	struct entry *e;
+
+	for (e = op->node->is_pending ? NULL : op->node->names; e; e = e->next_name) {
+		if (!tree_alive(&op->s->tree, e, op->moment.elapsed)) {
+			c = op_change(op, CHANGE_EXPIRE, op->node->ino);
+			return c ? op_place(op, e->parent, entry_name(e), &c->place) : -ENOMEM;
+		}
+	}
+	return OP_NOTHING;
+}
+
 static void expire_ended(struct op *op, int rc)
 {
 	if (rc) {
@@ -361,6 +407,27 @@ static void expire_ended(struct op *op, int rc)
 		op->s->expire_not_before = op->moment.elapsed + EXPIRE_RETRY;
 	} else {
 		op->s->expired += op->n_changes;
+	}
+}
+
+void store_sweep(struct store *s, struct node *n)
+{
+	const struct store_caller nobody = {0};
+	struct op *op;
+
+	for (struct entry *e = n->is_pending ? NULL : n->names; e; e = e->next_name) {
+		if (!tree_alive(&s->tree, e, s->now.elapsed)) {
+			op = op_create(s, &nobody, plan_sweep, n, NULL, NULL,
+				(struct store_reply){0});
+			if (op) {
+				op->durable = false;
+				op->announces = true;
+				op->notice = STORE_NOTICE_REMOVED;
+				op->ended = expire_ended;
+				op_submit(op);
+			}
+			return;
+		}
 	}
 }
 

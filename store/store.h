@@ -109,9 +109,11 @@ struct store_config {
 	/* The process (thread-group id) that a thread belongs to. NULL: the
 	 * identity, for callers that are one thread. */
 	pid_t (*process_of)(pid_t thread);
-	/* Whether a process has (another) descriptor that writes to a key. NULL:
+	/* How many descriptors a process (still) has that write to a key. NULL:
 	 * every close is the last. Called with `arg`. */
-	bool (*writes_to)(void *arg, pid_t process, uint64_t ino);
+	unsigned (*writers_of)(void *arg, pid_t process, uint64_t ino);
+	/* Whether a process is in a group, by its supplementary groups too. NULL: no. */
+	bool (*in_group)(pid_t process, gid_t gid);
 	uint64_t max_value;    /* bytes; 0: default */
 	int64_t commit;        /* ns until a change is on the disk by itself; 0: only when asked */
 	bool sync;             /* every commit answers when it is on the disk */
@@ -278,13 +280,16 @@ int store_open_key(struct store *s, const struct store_caller *caller, uint64_t 
 void store_create(struct store *s, const struct store_caller *caller, uint64_t parent,
 	const char *name, mode_t mode, int flags, struct store_reply reply);
 
-/* Reads from what the caller's process has staged, through this handle or
- * another, or else from the value as of the handle's last read at offset 0. *out
- * is borrowed until the next call; shorter than `size` only at the end. */
+/* Reads from what is staged through the handle, or else from the value as of the
+ * handle's last read at offset 0; a handle that may write keeps to it only while
+ * it reads in sequence. The maker of a key that has never had a value reads
+ * what he has staged through any of his handles. *out is borrowed until the next
+ * call; shorter than `size` only at the end. */
 int store_read(struct store *s, const struct store_caller *caller, uint64_t handle, uint64_t offset, size_t size, struct bytes *out);
 
 /* Stages; with O_APPEND in `flags` (the descriptor's now) commits. Once a
- * write has failed with STORE_TOO_LARGE the handle commits nothing any more. */
+ * write has failed with STORE_TOO_LARGE the handle commits nothing any more,
+ * and every flush and fsync says so, until store_setattr sets a size that fits. */
 void store_write(struct store *s, const struct store_caller *caller, uint64_t handle,
 	struct bytes data, uint64_t offset, int flags, struct store_reply reply);
 

@@ -69,8 +69,8 @@ struct xattr_change {
 #define HAS_MTIME (1u << 4) /* else: `at`, if it has a value or is new */
 #define HAS_ATIME (1u << 5) /* else: unchanged; `at` for a new node */
 #define HAS_EXPIRES (1u << 6) /* expires and ttl; expires 0: it is permanent from now on */
-/* In snapshots, where a line stands for all that made the node, and for the root
- * of a new store. */
+/* In snapshots, where a line stands for all that made the node, and for
+ * namespaces that no call has made: the root of a new store, what was lost. */
 #define HAS_HISTORY (1u << 7) /* version, created, changed, links, action */
 
 struct change {

@@ -207,16 +207,12 @@ void tree_attach(struct tree *t, struct node *parent, struct entry *e, struct no
 	e->parent = parent;
 	e->node = n;
 	e->cookie = d->next_cookie++;
-	/* At the end, so that the first name stays the first. */
+	/* Behind the first, which stays the first. */
 	if (!n->names) {
 		n->names = e;
 	} else {
-		struct entry *last = n->names;
-
-		while (last->next_name) {
-			last = last->next_name;
-		}
-		last->next_name = e;
+		e->next_name = n->names->next_name;
+		n->names->next_name = e;
 	}
 	n->nlink++;
 	d->slots[d->n_slots++] = (uintptr_t)e;
@@ -268,14 +264,12 @@ void tree_collect(struct tree *t, struct node *n)
 
 /* --- keys that are being made -------------------------------------------- */
 
-struct node *tree_pend(struct tree *t, const struct node *parent, struct bytes name, uint32_t mode)
+static bool pend(struct tree *t, struct node *n, const struct node *parent, struct bytes name)
 {
 	struct pending *p = malloc(sizeof(*p) + name.size);
-	struct node *n = p ? node_create(t->next_ino, mode) : NULL;
 
-	if (!n) {
-		free(p);
-		return NULL;
+	if (!p) {
+		return false;
 	}
 	p->node = n;
 	p->parent = parent->ino;
@@ -283,11 +277,36 @@ struct node *tree_pend(struct tree *t, const struct node *parent, struct bytes n
 	p->name_size = (uint8_t)name.size;
 	memcpy(p->name, name.data, name.size);
 	table_insert(&t->pending, &p->by_name, hash_bytes(parent->ino, name.data, name.size));
+	parent->directory->n_pending++;
 	n->pending = p;
 	n->is_pending = true;
+	return true;
+}
+
+struct node *tree_pend(struct tree *t, const struct node *parent, struct bytes name, uint32_t mode)
+{
+	struct node *n = node_create(t->next_ino, mode);
+
+	if (!n || !pend(t, n, parent, name)) {
+		node_destroy(n);
+		return NULL;
+	}
 	n->refs = 1;
 	tree_add_node(t, n);
 	return n;
+}
+
+void tree_pend_again(struct tree *t, struct node *n, const struct node *parent,
+	struct bytes name)
+{
+	/* Somebody else may be making the name already. */
+	if (tree_find_pending(t, parent, name) || !pend(t, n, parent, name)) {
+		return;
+	}
+	n->is_expired = false;
+	n->version = 0;
+	value_unref(n->value);
+	n->value = NULL;
 }
 
 struct pending *tree_find_pending(const struct tree *t, const struct node *parent,
@@ -311,7 +330,13 @@ struct pending *tree_find_pending(const struct tree *t, const struct node *paren
 
 void tree_unpend(struct tree *t, struct node *n)
 {
+	struct node *parent;
+
 	if (n->is_pending) {
+		parent = tree_node(t, n->pending->parent);
+		if (parent) {
+			parent->directory->n_pending--;
+		}
 		table_remove(&t->pending, &n->pending->by_name);
 		free(n->pending);
 		n->names = NULL;
@@ -380,5 +405,7 @@ void tree_finish(struct tree *t)
 	table_finish(&t->by_name);
 	table_finish(&t->pending);
 	expiry_finish(&t->expiry);
+	free(t->restored);
+	t->restored = NULL;
 	t->root = NULL;
 }

@@ -35,6 +35,8 @@ struct tree {
 	uint64_t n_keys, n_namespaces; /* names of either; the root is not counted */
 	uint64_t live_bytes;	       /* about what a snapshot of it takes in the log */
 	uint64_t unresolved;	       /* changes that referred to what was lost */
+	uint64_t *restored;	       /* namespaces that tree_replayed gave a name */
+	size_t n_restored;
 
 	/* A snapshot is being written: called for a node of it before its first
 	 * change since. NULL: none is. */
@@ -74,6 +76,10 @@ int tree_path(const struct node *parent, struct bytes name, struct buffer *out);
 /* Makes a node that has no name yet, but will have this one. NULL without
  * memory. The caller has one reference. */
 struct node *tree_pend(struct tree *t, const struct node *parent, struct bytes name, uint32_t mode);
+/* A key that has expired while it is open for writing: what is written will make
+ * it anew. Without memory it will not. */
+void tree_pend_again(struct tree *t, struct node *n, const struct node *parent,
+	struct bytes name);
 struct pending *tree_find_pending(const struct tree *t, const struct node *parent,
 	struct bytes name);
 /* It will not be made after all. */

@@ -14,21 +14,26 @@
 
 /* --- integers ---------------------------------------------------------------- */
 
+static struct bytes without_space(struct bytes text)
+{
+	while (text.size > 0 && isspace((unsigned char)text.data[text.size - 1])) {
+		text.size--;
+	}
+	while (text.size > 0 && isspace((unsigned char)text.data[0])) {
+		text = bytes_of(text.data + 1, text.size - 1);
+	}
+	return text;
+}
+
 static int parse_integer(struct bytes text, int64_t *out)
 {
 	int64_t n = 0;
 	bool negative;
 	size_t i = 0;
 
-	while (text.size > 0 && isspace((unsigned char)text.data[text.size - 1])) {
-		text.size--;
-	}
-	while (i < text.size && isspace((unsigned char)text.data[i])) {
-		i++;
-	}
-	if (i == text.size) {
-		*out = 0;
-		return text.size == 0 ? 0 : STORE_INVALID;
+	text = without_space(text);
+	if (text.size == 0) {
+		return STORE_INVALID;
 	}
 	negative = text.data[i] == '-';
 	i += negative || text.data[i] == '+';
@@ -61,11 +66,9 @@ static bool ends_in_newline(struct bytes b)
 int update_increment(struct bytes old, struct bytes by, struct buffer *out)
 {
 	int64_t n = 0, delta;
-	int rc = old.size > 0 ? parse_integer(old, &n) : 0;
+	int rc = without_space(old).size > 0 ? parse_integer(old, &n) : 0;
 
-	if (rc == 0) {
-		rc = by.size == 0 ? STORE_INVALID : parse_integer(by, &delta);
-	}
+	rc = rc ? rc : parse_integer(by, &delta);
 	if (rc) {
 		return rc;
 	}

@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-/* Adds the integer in `by` to the one in `old` (empty counts as 0). White space
+/* Adds the integer in `by` to the one in `old` (blank counts as 0). White space
  * around either is let pass, and a newline at the end of `old` is kept. 0,
  * STORE_INVALID for what is no integer, STORE_OUT_OF_RANGE past 64 bits (signed),
  * or -ENOMEM. */

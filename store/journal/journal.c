@@ -643,6 +643,7 @@ const struct backend_ops backend_journal = {
 	.snapshot_abort = journal_snapshot_abort,
 	.usage = journal_usage,
 	.log_open = journal_log_open,
+	.log_first = journal_log_first,
 	.log_size = journal_log_size,
 	.log_read = journal_log_read,
 	.log_close = journal_log_close,

@@ -80,6 +80,7 @@ void journal_compaction_close(struct journal *j);
 
 /* reader.c */
 int journal_log_open(struct backend *b, struct backend_log **out);
+uint64_t journal_log_first(struct backend_log *log);
 uint64_t journal_log_size(struct backend_log *log);
 ssize_t journal_log_read(struct backend_log *log, void *data, size_t size, uint64_t offset);
 void journal_log_close(struct backend_log *log);

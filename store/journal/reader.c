@@ -28,6 +28,7 @@ struct backend_log {
 	struct backend_log *next;
 	struct piece *pieces;
 	size_t count, capacity;
+	uint64_t first; /* revision after the snapshot, or 1 */
 	bool growing; /* the last piece is the journal's active file */
 	int error;    /* a piece is missing from here on */
 };
@@ -37,6 +38,11 @@ static uint64_t piece_size(const struct backend_log *l, size_t i)
 	const struct piece *p = &l->pieces[i];
 
 	return l->growing && i == l->count - 1 ? l->j->end - p->start : p->size;
+}
+
+uint64_t journal_log_first(struct backend_log *log)
+{
+	return log->first;
 }
 
 uint64_t journal_log_size(struct backend_log *log)
@@ -105,6 +111,7 @@ static int add_segments(struct backend_log *l, enum segment_kind kind)
 
 		if (s->kind == kind && !s->stale) {
 			r = add_segment(l, s);
+			l->first = kind == SEGMENT_SNAPSHOT ? s->base + 1 : l->first;
 			r = r == -ENOENT ? 0 : r; /* it was said to be missing before */
 		}
 	}
@@ -145,6 +152,7 @@ int journal_log_open(struct backend *b, struct backend_log **out)
 		return -ENOMEM;
 	}
 	l->j = j;
+	l->first = 1;
 	r = add_segments(l, SEGMENT_SNAPSHOT);
 	if (r == 0) {
 		r = add_segments(l, SEGMENT_LOG);

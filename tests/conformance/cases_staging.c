@@ -77,6 +77,38 @@ static void flush_by_another_process(struct bench *b)
 	bench_release(b, h);
 }
 
+static unsigned descriptors;
+
+static unsigned writers_of(void *arg, pid_t process, uint64_t ino)
+{
+	(void)arg;
+	assert_int_equal(process, 100);
+	assert_true(ino >= 16);
+	return descriptors;
+}
+
+/* A shell restores a descriptor that it had put aside: not the last close. */
+static void flush_of_one_of_several(struct bench *b)
+{
+	uint64_t h, other;
+
+	descriptors = 0;
+	b->config.writers_of = writers_of;
+	bench_reopen(b);
+	bench_set(b, ROOT_INO, "k", "old");
+	bench_open_key(b, bench_ino(b, ROOT_INO, "k"), O_WRONLY | O_TRUNC, &h);
+	bench_write(b, h, "new", 0);
+	descriptors = 1;
+	assert_int_equal(bench_flush(b, h), 0);
+	assert_string_equal(seen_by_bob(b, "k"), "old");
+	/* One that belongs to another handle is none of this one's. */
+	bench_open_key(b, bench_ino(b, ROOT_INO, "k"), O_WRONLY, &other);
+	assert_int_equal(bench_flush(b, h), 0);
+	assert_string_equal(seen_by_bob(b, "k"), "new");
+	bench_release(b, h);
+	bench_release(b, other);
+}
+
 static void release_commits_what_is_left(struct bench *b)
 {
 	uint64_t h;
@@ -138,9 +170,8 @@ static void holes_and_overwrites(struct bench *b)
 	assert_int_equal(store_allocate(b->s, b->who, h, 14), 0);
 	assert_int_equal(store_allocate(b->s, b->who, h, 2), 0);
 	assert_string_equal(seen_by_bob(b, "k"), "0123456789");
-	/* The same process, through another handle. */
-	assert_non_null(bench_get(b, ROOT_INO, "k"));
-	assert_int_equal(b->size, 14);
+	/* As the same process does, through another handle. */
+	assert_string_equal(bench_get(b, ROOT_INO, "k"), "0123456789");
 	bench_close_key(b, h);
 	assert_non_null(seen_by_bob(b, "k"));
 	assert_int_equal(b->size, 14);
@@ -284,14 +315,24 @@ static void name_taken_meanwhile(struct bench *b)
 	assert_string_equal(seen_by_bob(b, "b"), "bob's");
 }
 
-static void namespace_gone_meanwhile(struct bench *b)
+static void namespace_of_what_is_made(struct bench *b)
 {
 	uint64_t ns = bench_namespace(b, ROOT_INO, "ns"), h;
 
 	bench_create(b, ns, "k", O_WRONLY, &h);
 	bench_write(b, h, "v", 0);
+	/* It is not empty for him who would find that his key has gone with it. */
+	assert_int_equal(bench_rmdir(b, ROOT_INO, "ns"), STORE_NOT_EMPTY);
+	assert_int_equal(bench_mkdir(b, ROOT_INO, "d"), 0);
+	assert_int_equal(bench_rename(b, ROOT_INO, "d", ROOT_INO, "ns", 0), STORE_NOT_EMPTY);
+	assert_int_equal(bench_close_key(b, h), 0);
+	assert_string_equal(bench_get(b, ns, "k"), "v");
+	assert_int_equal(bench_unlink(b, ns, "k"), 0);
+	/* Nor once it has failed, or was given up. */
+	bench_create(b, ns, "k", O_WRONLY, &h);
+	assert_int_equal(bench_unlink(b, ns, "k"), 0);
 	assert_int_equal(bench_rmdir(b, ROOT_INO, "ns"), 0);
-	assert_int_equal(bench_close_key(b, h), STORE_NOT_FOUND);
+	bench_close_key(b, h);
 }
 
 static void unlink_while_it_is_made(struct bench *b)
@@ -476,14 +517,22 @@ static void too_large_poisons(struct bench *b)
 	assert_int_equal(bench_write(b, h, "too much at last", 3), STORE_TOO_LARGE);
 	assert_int_equal(bench_write(b, h, "x", 0), STORE_TOO_LARGE);
 	assert_int_equal(bench_flush(b, h), STORE_TOO_LARGE);
-	/* Told, but not forgiven. */
-	assert_int_not_equal(bench_write(b, h, "x", 0), 0);
-	bench_close_key(b, h);
+	/* Told, but not forgiven, until it is begun anew. */
+	assert_int_equal(bench_write(b, h, "x", 0), STORE_TOO_LARGE);
+	assert_int_equal(bench_fsync(b, h), STORE_TOO_LARGE);
+	assert_int_equal(bench_close_key(b, h), STORE_TOO_LARGE);
 	assert_string_equal(seen_by_bob(b, "k"), "0123456789");
+	bench_open_key(b, ino, O_RDWR | O_TRUNC, &h);
+	assert_int_equal(bench_write(b, h, "much too much", 3), STORE_TOO_LARGE);
+	assert_int_equal(bench_setattr(b, ino, h, &(struct stat){.st_size = 0}, STORE_SET_SIZE), 0);
+	assert_int_equal(bench_write(b, h, "9876543210", 0), 0);
+	assert_int_equal(bench_close_key(b, h), 0);
+	assert_string_equal(seen_by_bob(b, "k"), "9876543210");
+	bench_set(b, ROOT_INO, "k", "0123456789");
 	/* Far out, where sums overflow. */
 	bench_open_key(b, ino, O_RDWR, &h);
 	assert_int_equal(bench_write(b, h, "x", UINT64_MAX), STORE_TOO_LARGE);
-	bench_close_key(b, h);
+	assert_int_equal(bench_close_key(b, h), STORE_TOO_LARGE);
 	bench_open_key(b, ino, O_RDWR | O_APPEND, &h);
 	assert_int_equal(bench_append(b, h, "x"), STORE_TOO_LARGE);
 	bench_close_key(b, h);
@@ -500,6 +549,7 @@ static void too_large_poisons(struct bench *b)
 const struct test_case staging_cases[] = {
 	{"nothing_before_flush", nothing_before_flush},
 	{"flush_by_another_process", flush_by_another_process},
+	{"flush_of_one_of_several", flush_of_one_of_several},
 	{"release_commits_what_is_left", release_commits_what_is_left},
 	{"truncation_alone", truncation_alone},
 	{"holes_and_overwrites", holes_and_overwrites},
@@ -509,7 +559,7 @@ const struct test_case staging_cases[] = {
 	{"two_makers", two_makers},
 	{"made_by_release", made_by_release},
 	{"name_taken_meanwhile", name_taken_meanwhile},
-	{"namespace_gone_meanwhile", namespace_gone_meanwhile},
+	{"namespace_of_what_is_made", namespace_of_what_is_made},
 	{"unlink_while_it_is_made", unlink_while_it_is_made},
 	{"rename_while_it_is_made", rename_while_it_is_made},
 	{"link_while_it_is_made", link_while_it_is_made},

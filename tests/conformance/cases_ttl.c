@@ -319,10 +319,34 @@ static void expired_while_it_is_written(struct bench *b)
 	bench_open_key(b, ino, O_WRONLY | O_TRUNC, &h);
 	bench_write(b, h, "late", 0);
 	bench_advance(b, 10 * SECOND);
+	assert_null(bench_get(b, ROOT_INO, "k"));
+	/* What is written makes it anew. */
+	assert_int_equal(bench_close_key(b, h), 0);
+	assert_string_equal(bench_get(b, ROOT_INO, "k"), "late");
+	assert_null(bench_xattr(b, ino, "user.cubby.ttl"));
+	bench_sweep(b);
+	assert_string_equal(bench_get(b, ROOT_INO, "k"), "late");
+	/* Swept away before it is closed. */
+	bench_setxattr(b, ino, "user.cubby.ttl", "10");
+	bench_open_key(b, ino, O_WRONLY | O_TRUNC, &h);
+	bench_write(b, h, "later", 0);
+	bench_advance(b, 10 * SECOND);
+	bench_sweep(b);
+	b->who = &BOB;
+	assert_null(bench_get(b, ROOT_INO, "k"));
+	b->who = &ALICE;
+	assert_int_equal(bench_close_key(b, h), 0);
+	assert_string_equal(bench_get(b, ROOT_INO, "k"), "later");
+	/* But not what nobody wrote to. */
+	ino = bench_ino(b, ROOT_INO, "k");
+	bench_setxattr(b, ino, "user.cubby.ttl", "10");
+	bench_open_key(b, ino, O_RDWR, &h);
+	bench_advance(b, 10 * SECOND);
 	assert_int_equal(bench_close_key(b, h), 0);
 	assert_null(bench_get(b, ROOT_INO, "k"));
 	bench_sweep(b);
 	assert_null(bench_get(b, ROOT_INO, "k"));
+	assert_string_equal(bench_list(b, ROOT_INO), "");
 }
 
 static void thousands_at_one_instant(struct bench *b)

@@ -41,6 +41,7 @@ static void run(void **state)
 	bench.who = &ALICE;
 	assert_int_equal(bench_stat(&bench, NULL, "open_handles"), 0);
 	assert_int_equal(bench_stat(&bench, NULL, "staged_bytes"), 0);
+	assert_int_equal(bench_stat(&bench, "damage", "unresolved_changes"), 0);
 	bench_check_durable(&bench);
 	bench_close(&bench);
 	finish();

@@ -163,6 +163,11 @@ static bool is_empty(struct run *r, int dir)
 			return false;
 		}
 	}
+	for (int i = 0; i < MAKERS; i++) {
+		if (r->makers[i].handle && r->makers[i].parent == r->nodes[dir].ino) {
+			return false;
+		}
+	}
 	return true;
 }
 

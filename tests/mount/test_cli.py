@@ -20,8 +20,8 @@ from harness import (CUBBY, ROOT, Failure, check, equal, main, mount_only,  # no
 
 USAGE, DATA, NO_INPUT, UNAVAILABLE, CANT_CREATE = 64, 65, 66, 69, 73
 IO_ERROR, TEMP_FAIL, NO_PERMISSION = 74, 75, 77
-COMMANDS = ("get", "set", "del", "ls", "ttl", "incr", "update", "cas", "stats", "check",
-            "compact")
+COMMANDS = ("get", "set", "del", "ls", "ttl", "incr", "update", "cas", "watch", "stats",
+            "check", "compact")
 COMPLETION = os.path.join(ROOT, "completion", "cubby.bash")
 
 
@@ -114,7 +114,9 @@ def test_wrong_usage(scratch):
                  ("incr",), ("incr", "k", "x"), ("incr", "k", "1.5"), ("incr", "k", ""),
                  ("incr", "k", "1", "2"), ("incr", "k", "-"), ("update", "k"), ("cas", "k", "1"),
                  ("cas", "k", "x", "v"), ("cas", "k", "1", "v", "w"), ("check",),
-                 ("check", "a", "b"), ("compact",), ("stats", "a", "b")):
+                 ("check", "a", "b"), ("compact",), ("stats", "a", "b"),
+                 ("watch", "a", "b"), ("watch", "--since", "x"), ("watch", "--jobs", "2"),
+                 ("watch", "--exec", "true", "--jobs", "0"), ("watch", "--timeout", "soon")):
         r = run(*args, cwd=scratch.top)
         equal(r.returncode, USAGE, "exit code of %r" % (args,))
         check(r.stderr and not r.stdout, "usage goes to stderr: %r" % (args,))

@@ -1,0 +1,957 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The cubbyfs authors */
+
+/* Streams share one ring of recent events, encoded once. A stream's position in it
+ * is a number that counts events, so a new event costs nothing for each stream, and
+ * one that was evicted is noticed when it is wanted. A stream that reads a line in
+ * pieces holds on to it; else the ring alone does.
+ *
+ * The ring is bounded in bytes. A reader who has fallen behind its oldest event gets
+ * a `lost` line, and goes on with the first revision that the ring has whole. The
+ * newest event stays, however large it is, so that a large value can be watched.
+ * The ring exists while a stream is open and a little longer, for one that is
+ * opened again at once; when it does not, a commit pays nothing.
+ *
+ * Who asks for what is older than the ring gets it from the log (event_replay), a
+ * slice at a time, and no faster than he reads. The replay reads on while the log
+ * grows; when it has come to the end, the ring takes over. Both number what they
+ * tell by revision, so what the stream has had is skipped: no event is lost on
+ * the way, and none comes twice.
+ *
+ * `more` is about what the stream gets: who has a filter and had the last event of a
+ * revision that passes it must not get that again when he resumes.
+ *
+ * Nothing is answered from within a commit: events_tick does that, after each
+ * batch of requests. Notifying a poll writes a message that wakes the waiters of the
+ * file; the kernel takes no lock of an inode for that (unlike for the invalidation
+ * of a cache), so the loop may do it. An INTERRUPT comes in as a request of its own
+ * on the same thread: libfuse calls `interrupted` while it holds a lock of the
+ * request that was interrupted, which answering that request does not need. */
+
+#include "fs/events.h"
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "fs/ops.h"
+#include "fs/pattern.h"
+#include "store/event.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <json-c/json.h>
+#include <poll.h>
+#include <stdlib.h>
+
+#define MAX_STREAMS 256
+#define MAX_RING ((size_t)8 << 20)
+#define MAX_FILTER 4096
+/* How a line ends that is not the last of its revision. */
+#define MORE ",\"more\":true}\n"
+#define NO_MORE "}\n"
+/* Read from the log ahead of the reader. */
+#define AHEAD ((size_t)256 << 10)
+/* One revision's events that are read from the log. */
+#define MAX_REVISION ((size_t)64 << 20)
+#define LINGER (10 * NSEC_PER_SEC)
+#define SLICE NSEC_PER_MSEC
+/* Events that are looked at for one answer, at most. */
+#define MAX_LOOK 2048
+/* A read(2) that is larger comes in pieces. If a piece was answered in full, the
+ * kernel would ask for the next one, and wait for it. */
+#define PIECE 65536
+
+struct line {
+	uint32_t refs;
+	bool more; /* not the last of its revision */
+	uint64_t revision;
+	size_t path_size, size;
+	char data[]; /* the line, then the path */
+};
+
+/* lines[(start + i) % capacity] is event number first + i. */
+struct ring {
+	struct line **lines;
+	size_t start, count, capacity;
+	size_t bytes;
+	uint64_t first;
+	uint64_t whole_from; /* the first revision of which nothing was evicted */
+	uint64_t revision;   /* the last */
+};
+
+struct waiter {
+	struct waiter *next;
+	struct stream *stream;
+	fuse_req_t req;
+	size_t size;
+};
+
+struct stream {
+	struct stream *next;
+	struct events *ev;
+	uint64_t handle;
+	uint64_t opened; /* the revision then */
+	char *pattern;   /* NULL: all */
+	bool was_read;
+
+	/* What is ahead of the ring: of the log, and lost lines. */
+	struct buffer text;
+	size_t text_start;
+	struct event_replay *replay; /* NULL: none */
+	uint64_t too_large;	     /* the revision that is too large to be told */
+	uint64_t told;		     /* the revision of the last event in the text */
+
+	uint64_t at;   /* the number of the next event */
+	uint64_t last; /* the revision of the last one that was passed */
+	bool has_more; /* it was not the last of its revision */
+	struct line *partial; /* a line that was not read to its end */
+	size_t partial_start;
+
+	struct waiter *waiters;
+	struct fuse_pollhandle *poll;
+};
+
+struct events {
+	struct store *store;
+	struct stream *streams;
+	struct stream *turn; /* whose replay is next; NULL: the first */
+	unsigned n_streams;
+	uint64_t next_handle;
+	bool watching, fresh, ended;
+	int64_t idle_since;
+	struct ring ring;
+	struct buffer scratch;
+};
+
+/* --- lines ---------------------------------------------------------------- */
+
+static struct bytes line_path(const struct line *l)
+{
+	return bytes_of(l->data + l->size, l->path_size);
+}
+
+static size_t line_bytes(const struct line *l)
+{
+	return sizeof(*l) + l->size + l->path_size;
+}
+
+static void line_unref(struct line *l)
+{
+	if (l && --l->refs == 0) {
+		free(l);
+	}
+}
+
+static struct line *line_create(struct buffer *scratch, const struct store_event *e)
+{
+	struct line *l;
+
+	scratch->size = 0;
+	if (event_encode(e, scratch)) {
+		return NULL;
+	}
+	l = malloc(sizeof(*l) + scratch->size + e->path.size);
+	if (!l) {
+		return NULL;
+	}
+	*l = (struct line){
+		.refs = 1,
+		.more = e->more,
+		.revision = e->revision,
+		.path_size = e->path.size,
+		.size = scratch->size,
+	};
+	memcpy(l->data, scratch->data, scratch->size);
+	if (e->path.size > 0) {
+		memcpy(l->data + l->size, e->path.data, e->path.size);
+	}
+	if (scratch->capacity > MAX_RING) {
+		buffer_finish(scratch);
+	}
+	return l;
+}
+
+/* --- the ring ------------------------------------------------------------- */
+
+static struct line *ring_line(const struct ring *r, uint64_t number)
+{
+	return r->lines[(r->start + (number - r->first)) % r->capacity];
+}
+
+static uint64_t ring_end(const struct ring *r)
+{
+	return r->first + r->count;
+}
+
+static void ring_evict(struct ring *r)
+{
+	struct line *l = r->lines[r->start];
+
+	r->whole_from = l->revision + 1;
+	r->bytes -= line_bytes(l);
+	r->start = (r->start + 1) % r->capacity;
+	r->count--;
+	r->first++;
+	line_unref(l);
+}
+
+/* Nothing up to `revision` can be told. */
+static void ring_lose(struct ring *r, uint64_t revision)
+{
+	while (r->count > 0) {
+		ring_evict(r);
+	}
+	r->first++; /* whoever was at the end has missed something */
+	r->revision = revision;
+	r->whole_from = revision + 1;
+}
+
+static bool ring_grow(struct ring *r)
+{
+	size_t capacity = r->capacity ? 2 * r->capacity : 256;
+	struct line **lines = reallocarray(NULL, capacity, sizeof(struct line *));
+
+	if (!lines) {
+		return false;
+	}
+	for (size_t i = 0; i < r->count; i++) {
+		lines[i] = r->lines[(r->start + i) % r->capacity];
+	}
+	free(r->lines);
+	r->lines = lines;
+	r->start = 0;
+	r->capacity = capacity;
+	return true;
+}
+
+/* Takes the reference over. */
+static bool ring_add(struct ring *r, struct line *l)
+{
+	if (r->count == r->capacity && !ring_grow(r)) {
+		return false;
+	}
+	while (r->count > 0 && r->bytes + line_bytes(l) > MAX_RING) {
+		ring_evict(r);
+	}
+	r->lines[(r->start + r->count) % r->capacity] = l;
+	r->count++;
+	r->bytes += line_bytes(l);
+	r->revision = l->revision;
+	return true;
+}
+
+/* The number of the first event of a revision after this one. */
+static uint64_t ring_after(const struct ring *r, uint64_t revision)
+{
+	uint64_t low = r->first, high = ring_end(r);
+
+	while (low < high) {
+		uint64_t middle = low + (high - low) / 2;
+
+		if (ring_line(r, middle)->revision <= revision) {
+			low = middle + 1;
+		} else {
+			high = middle;
+		}
+	}
+	return low;
+}
+
+static void ring_drop(struct ring *r)
+{
+	while (r->count > 0) {
+		ring_evict(r);
+	}
+	free(r->lines);
+	*r = (struct ring){.first = r->first};
+}
+
+static void on_event(void *arg, const struct store_event *e)
+{
+	struct events *ev = arg;
+	struct line *l;
+
+	ev->fresh = true;
+	if (e->type == STORE_EVENT_LOST) {
+		ring_lose(&ev->ring, e->revision - 1);
+		return;
+	}
+	l = line_create(&ev->scratch, e);
+	if (!l || !ring_add(&ev->ring, l)) {
+		line_unref(l);
+		ring_lose(&ev->ring, e->revision);
+	}
+}
+
+static void watch(struct events *ev)
+{
+	if (!ev->watching) {
+		ev->watching = true;
+		ev->ring.revision = store_revision(ev->store);
+		ev->ring.whole_from = ev->ring.revision + 1;
+		store_watch(ev->store, on_event, ev);
+	}
+}
+
+static void unwatch(struct events *ev)
+{
+	if (ev->watching) {
+		ev->watching = false;
+		store_watch(ev->store, NULL, NULL);
+		ring_drop(&ev->ring);
+		buffer_finish(&ev->scratch);
+	}
+}
+
+/* --- streams: what is next ---------------------------------------------------- */
+
+static size_t text_size(const struct stream *s)
+{
+	return s->text.size - s->text_start;
+}
+
+static void text_drop(struct stream *s, size_t size)
+{
+	s->text_start += size;
+	if (s->text_start == s->text.size) {
+		s->text.size = s->text_start = 0;
+		if (s->text.capacity > 4 * AHEAD) {
+			buffer_finish(&s->text);
+		}
+	}
+}
+
+/* The first revision of which the stream has not had all. */
+static uint64_t next_revision(const struct stream *s)
+{
+	return s->has_more ? s->last : s->last + 1;
+}
+
+/* Revisions up to `first` cannot be told. */
+static int tell_loss(struct stream *s, uint64_t from, uint64_t first)
+{
+	const struct store_event lost = {
+		.type = STORE_EVENT_LOST, .from = from, .revision = first};
+	int rc = event_encode(&lost, &s->text);
+
+	if (rc == 0) {
+		s->last = first - 1;
+		s->has_more = false;
+	}
+	return rc;
+}
+
+/* Goes on in the ring, after what the stream has had. */
+static int enter_ring(struct stream *s)
+{
+	const struct ring *r = &s->ev->ring;
+	uint64_t next = next_revision(s);
+	int rc = 0;
+
+	if (next < r->whole_from) {
+		rc = tell_loss(s, next, r->whole_from);
+	}
+	if (rc == 0) {
+		s->at = ring_after(r, s->last);
+	}
+	return rc;
+}
+
+static bool wants(const struct stream *s, struct bytes path)
+{
+	return !s->pattern || pattern_matches(bytes_of_string(s->pattern), path);
+}
+
+static void pass(struct stream *s, const struct line *l)
+{
+	s->at++;
+	s->last = l->revision;
+	s->has_more = l->more;
+}
+
+/* Moves on to the next event that the stream wants. False if there is none yet;
+ * looks at so many events at most, and then *looked is 0. */
+static bool has_next(struct stream *s, unsigned *looked)
+{
+	const struct ring *r = &s->ev->ring;
+
+	if (!s->partial && text_size(s) == 0 && !s->replay && s->at < r->first &&
+		enter_ring(s) < 0) {
+		return false;
+	}
+	if (s->partial || text_size(s) > 0) {
+		return true;
+	}
+	if (s->replay) {
+		return false;
+	}
+	for (; s->at < ring_end(r) && *looked > 0; --*looked) {
+		const struct line *l = ring_line(r, s->at);
+
+		if (l->revision >= next_revision(s) && wants(s, line_path(l))) {
+			return true;
+		}
+		if (l->revision >= next_revision(s)) {
+			pass(s, l);
+		} else {
+			s->at++; /* the log has told it */
+		}
+	}
+	return false;
+}
+
+/* Whether a read has something to say, be it that this is the end. */
+static bool is_ready(struct stream *s, unsigned *looked)
+{
+	return has_next(s, looked) || s->ev->ended;
+}
+
+/* --- streams: the log --------------------------------------------------------- */
+
+/* The line at the end was not the last of its revision. 0 or -ENOMEM. */
+static int add_more(struct buffer *text)
+{
+	int rc = buffer_reserve(text, text->size + sizeof(MORE));
+
+	if (rc == 0) {
+		text->size -= strlen(NO_MORE);
+		buffer_append(text, MORE, strlen(MORE));
+	}
+	return rc;
+}
+
+static void on_past_event(void *arg, const struct store_event *e)
+{
+	struct stream *s = arg;
+	bool failed = false;
+
+	if (e->type == STORE_EVENT_LOST) {
+		s->last = e->revision - 1;
+		s->has_more = false;
+		(void)event_encode(e, &s->text);
+		return;
+	}
+	if (s->too_large != e->revision && wants(s, e->path)) {
+		struct store_event last = *e;
+
+		last.more = false;
+		failed = text_size(s) > MAX_REVISION ||
+			(s->told == e->revision && add_more(&s->text)) ||
+			event_encode(&last, &s->text) != 0;
+		s->told = e->revision;
+	}
+	if (failed) {
+		s->too_large = e->revision;
+		(void)tell_loss(s, e->revision, e->revision + 1);
+	}
+	s->last = e->revision;
+	s->has_more = e->more;
+}
+
+static bool wants_replay(const struct stream *s)
+{
+	return s->replay && text_size(s) < AHEAD;
+}
+
+/* 0, or -ENOMEM: to be tried again. */
+static int replay_some(struct stream *s)
+{
+	int rc = event_replay_step(s->replay, SLICE, on_past_event, s);
+
+	if (rc == 0) {
+		return 0;
+	}
+	event_replay_destroy(s->replay);
+	s->replay = NULL;
+	s->too_large = 0;
+	if (rc > 0 && s->last < store_revision(s->ev->store)) {
+		s->last = store_revision(s->ev->store); /* no event to tell of */
+	}
+	/* After a failure the ring says what is lost. */
+	return enter_ring(s);
+}
+
+/* --- streams: answers --------------------------------------------------------- */
+
+/* Adds bytes to an answer: a whole line, or the beginning of one that is larger than
+ * the answer may be. How many went in; 0: the answer is full. */
+static size_t take(struct buffer *out, size_t limit, const char *data, size_t size)
+{
+	if (out->size + size > limit) {
+		size = out->size == 0 ? limit : 0;
+	}
+	return buffer_append(out, data, size) ? 0 : size;
+}
+
+static bool take_partial(struct stream *s, struct buffer *out, size_t limit)
+{
+	struct line *l = s->partial;
+	size_t n = take(out, limit, l->data + s->partial_start, l->size - s->partial_start);
+
+	s->partial_start += n;
+	if (s->partial_start < l->size) {
+		return false;
+	}
+	line_unref(l);
+	s->partial = NULL;
+	return true;
+}
+
+static bool take_text(struct stream *s, struct buffer *out, size_t limit)
+{
+	while (text_size(s) > 0) {
+		const char *start = s->text.data + s->text_start;
+		const char *end = memchr(start, '\n', text_size(s));
+		size_t size = end ? (size_t)(end - start) + 1 : text_size(s);
+		size_t n = take(out, limit, start, size);
+
+		text_drop(s, n);
+		if (n < size) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* Whether a line that says `more` is the last one of its revision for this stream. */
+static bool is_last(const struct stream *s, const struct line *l)
+{
+	const struct ring *r = &s->ev->ring;
+
+	if (!l->more || !s->pattern) {
+		return false;
+	}
+	for (uint64_t i = s->at + 1; i < ring_end(r) && ring_line(r, i)->revision == l->revision;
+		i++) {
+		if (wants(s, line_path(ring_line(r, i)))) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* It then goes without that, by way of the stream's own text. 0 or -ENOMEM. */
+static int add_last(struct stream *s, const struct line *l)
+{
+	size_t size = l->size - strlen(MORE);
+	int rc = buffer_reserve(&s->text, s->text.size + l->size);
+
+	if (rc == 0) {
+		buffer_append(&s->text, l->data, size);
+		buffer_append(&s->text, NO_MORE, strlen(NO_MORE));
+		pass(s, l);
+	}
+	return rc;
+}
+
+/* What the stream has, as far as it goes into `size` bytes. */
+static void collect(struct stream *s, struct buffer *out, size_t size)
+{
+	size_t limit = size >= PIECE ? size - 1 : size;
+	unsigned looked = MAX_LOOK;
+
+	out->size = 0;
+	if ((s->partial && !take_partial(s, out, limit)) || !take_text(s, out, limit)) {
+		return;
+	}
+	while (out->size < limit && has_next(s, &looked)) {
+		struct line *l;
+		size_t n;
+
+		if (text_size(s) > 0) {
+			if (!take_text(s, out, limit)) {
+				return;
+			}
+			continue;
+		}
+		l = ring_line(&s->ev->ring, s->at);
+		if (is_last(s, l)) {
+			if (add_last(s, l)) {
+				return;
+			}
+			continue;
+		}
+		n = take(out, limit, l->data, l->size);
+		if (n == 0) {
+			return;
+		}
+		pass(s, l);
+		if (n < l->size) {
+			l->refs++;
+			s->partial = l;
+			s->partial_start = n;
+			return;
+		}
+	}
+}
+
+static void answer(struct stream *s, fuse_req_t req, size_t size)
+{
+	struct buffer *out = &s->ev->scratch;
+
+	collect(s, out, size);
+	if (out->size == 0 && !s->ev->ended) {
+		fuse_reply_err(req, ENOMEM);
+	} else {
+		fuse_reply_buf(req, out->data, out->size);
+	}
+}
+
+static void drop_waiter(struct waiter *w)
+{
+	struct waiter **at = &w->stream->waiters;
+
+	while (*at != w) {
+		at = &(*at)->next;
+	}
+	*at = w->next;
+	free(w);
+}
+
+static void interrupted(fuse_req_t req, void *arg)
+{
+	drop_waiter(arg);
+	fuse_reply_err(req, EINTR);
+}
+
+static void keep(struct stream *s, fuse_req_t req, size_t size)
+{
+	struct waiter *w = malloc(sizeof(*w));
+	struct waiter **tail = &s->waiters;
+
+	if (!w) {
+		fuse_reply_err(req, ENOMEM);
+		return;
+	}
+	*w = (struct waiter){.stream = s, .req = req, .size = size};
+	while (*tail) {
+		tail = &(*tail)->next;
+	}
+	*tail = w;
+	/* Calls it at once if that has happened already. */
+	fuse_req_interrupt_func(req, interrupted, w);
+}
+
+/* Answers who waits, and wakes who polls, if there is something. */
+static bool serve(struct stream *s)
+{
+	unsigned looked = MAX_LOOK;
+
+	while (s->waiters && is_ready(s, &looked)) {
+		struct waiter w = *s->waiters;
+
+		drop_waiter(s->waiters);
+		answer(s, w.req, w.size);
+	}
+	if (s->poll && is_ready(s, &looked)) {
+		fuse_lowlevel_notify_poll(s->poll);
+		fuse_pollhandle_destroy(s->poll);
+		s->poll = NULL;
+	}
+	return looked > 0;
+}
+
+/* --- the filter --------------------------------------------------------------- */
+
+struct filter {
+	char *pattern; /* owned */
+	uint64_t since;
+};
+
+static int read_field(struct filter *f, const char *name, struct json_object *value)
+{
+	if (strcmp(name, "pattern") == 0 && json_object_is_type(value, json_type_string)) {
+		const char *text = json_object_get_string(value);
+
+		if (*text == 0 || strlen(text) != (size_t)json_object_get_string_len(value)) {
+			return STORE_INVALID;
+		}
+		free(f->pattern);
+		f->pattern = strdup(text);
+		return f->pattern ? 0 : -ENOMEM;
+	}
+	if (strcmp(name, "since") == 0 && json_object_is_type(value, json_type_int) &&
+		json_object_get_int64(value) >= 0) {
+		f->since = json_object_get_uint64(value);
+		return f->since < INT64_MAX ? 0 : STORE_INVALID;
+	}
+	return STORE_INVALID;
+}
+
+static int read_filter(struct filter *f, struct bytes line)
+{
+	struct json_tokener *tokener = json_tokener_new();
+	struct json_object *o;
+	int rc = 0;
+
+	if (!tokener) {
+		return -ENOMEM;
+	}
+	o = json_tokener_parse_ex(tokener, line.data, (int)line.size);
+	if (!json_object_is_type(o, json_type_object) ||
+		json_tokener_get_parse_end(tokener) != line.size) {
+		rc = STORE_INVALID;
+	} else {
+		json_object_object_foreach(o, name, value)
+		{
+			rc = rc ? rc : read_field(f, name, value);
+		}
+	}
+	json_object_put(o);
+	json_tokener_free(tokener);
+	return rc;
+}
+
+/* Goes back, or forward, to what comes after revision `since`. */
+static int seek(struct stream *s, uint64_t since)
+{
+	struct stream before = *s;
+	struct event_replay *replay = NULL;
+	uint64_t revision = store_revision(s->ev->store);
+	int rc = 0;
+
+	if (since < revision && since + 1 < s->ev->ring.whole_from) {
+		rc = event_replay_create(&replay, s->ev->store, since);
+		if (rc && rc != STORE_UNSUPPORTED) {
+			return rc;
+		}
+	}
+	s->text.size = s->text_start = 0;
+	s->told = 0;
+	s->last = since;
+	s->has_more = false;
+	rc = 0;
+	if (since > revision) {
+		/* Of a state that is no more: what was not on the disk at a power cut. */
+		rc = tell_loss(s, since + 1, revision + 1);
+	}
+	if (rc == 0 && !replay) {
+		rc = enter_ring(s);
+	}
+	if (rc) {
+		s->text.size = before.text.size;
+		s->text_start = before.text_start;
+		s->last = before.last;
+		s->has_more = before.has_more;
+		s->at = before.at;
+		return rc;
+	}
+	event_replay_destroy(s->replay);
+	s->replay = replay;
+	return 0;
+}
+
+static struct stream *find(struct events *ev, uint64_t handle)
+{
+	struct stream *s = ev->streams;
+
+	while (s && s->handle != handle) {
+		s = s->next;
+	}
+	return s;
+}
+
+int events_write(struct events *ev, uint64_t handle, struct bytes line)
+{
+	struct stream *s = find(ev, handle);
+	struct filter f = {0};
+	int rc;
+
+	if (!s || s->was_read) {
+		return s ? -EBUSY : STORE_BAD_HANDLE;
+	}
+	if (line.size > 0 && line.data[line.size - 1] == '\n') {
+		line.size--;
+	}
+	f.since = s->opened;
+	rc = line.size > 0 && line.size <= MAX_FILTER ? read_filter(&f, line) : STORE_INVALID;
+	rc = rc ? rc : seek(s, f.since);
+	if (rc) {
+		free(f.pattern);
+		return rc;
+	}
+	free(s->pattern);
+	s->pattern = f.pattern;
+	return 0;
+}
+
+/* --- requests ----------------------------------------------------------------- */
+
+int events_open(struct events *ev, uint64_t *handle)
+{
+	struct stream *s;
+
+	if (ev->n_streams >= MAX_STREAMS) {
+		return -EMFILE;
+	}
+	s = calloc(1, sizeof(*s));
+	if (!s) {
+		return -ENOMEM;
+	}
+	watch(ev);
+	s->ev = ev;
+	s->handle = ev->next_handle++;
+	s->at = ring_end(&ev->ring);
+	s->opened = s->last = store_revision(ev->store);
+	s->next = ev->streams;
+	ev->streams = s;
+	ev->n_streams++;
+	*handle = s->handle;
+	return 0;
+}
+
+void events_release(struct events *ev, uint64_t handle)
+{
+	struct stream **at = &ev->streams;
+	struct stream *s = find(ev, handle);
+
+	if (!s) {
+		return;
+	}
+	while (*at != s) {
+		at = &(*at)->next;
+	}
+	*at = s->next;
+	if (ev->turn == s) {
+		ev->turn = s->next;
+	}
+	if (--ev->n_streams == 0) {
+		ev->idle_since = clock_elapsed(&clock_system);
+	}
+	while (s->waiters) {
+		fuse_req_t req = s->waiters->req;
+
+		drop_waiter(s->waiters);
+		fuse_reply_err(req, EINTR);
+	}
+	if (s->poll) {
+		fuse_pollhandle_destroy(s->poll);
+	}
+	event_replay_destroy(s->replay);
+	line_unref(s->partial);
+	buffer_finish(&s->text);
+	free(s->pattern);
+	free(s);
+}
+
+void events_read(struct events *ev, uint64_t handle, fuse_req_t req, size_t size, int flags)
+{
+	struct stream *s = find(ev, handle);
+	unsigned looked = MAX_LOOK;
+
+	if (!s) {
+		fuse_reply_err(req, EBADF);
+		return;
+	}
+	s->was_read = true;
+	if (!s->waiters && is_ready(s, &looked)) {
+		answer(s, req, size);
+	} else if (flags & O_NONBLOCK) {
+		fuse_reply_err(req, EAGAIN);
+	} else {
+		keep(s, req, size);
+	}
+	ev->fresh |= looked == 0;
+}
+
+unsigned events_poll(struct events *ev, uint64_t handle, struct fuse_pollhandle *ph)
+{
+	struct stream *s = find(ev, handle);
+	unsigned looked = MAX_LOOK;
+	unsigned ready = 0;
+
+	if (!s) {
+		if (ph) {
+			fuse_pollhandle_destroy(ph);
+		}
+		return POLLERR;
+	}
+	if (ph) {
+		if (s->poll) {
+			fuse_pollhandle_destroy(s->poll);
+		}
+		s->poll = ph;
+	}
+	ready |= is_ready(s, &looked) ? POLLIN | POLLRDNORM : 0;
+	ready |= s->was_read ? 0 : POLLOUT | POLLWRNORM;
+	ready |= ev->ended ? POLLHUP : 0;
+	ev->fresh |= looked == 0;
+	return ready;
+}
+
+/* --- the loop ----------------------------------------------------------------- */
+
+/* A slice for one stream that reads from the log. Whether another wants one. */
+static bool replay_one(struct events *ev)
+{
+	struct stream *s = ev->turn ? ev->turn : ev->streams;
+	bool busy = false;
+
+	for (unsigned i = 0; i < ev->n_streams && !wants_replay(s); i++) {
+		s = s->next ? s->next : ev->streams;
+	}
+	if (s && wants_replay(s)) {
+		ev->turn = s->next;
+		(void)replay_some(s);
+		ev->fresh = true;
+	}
+	for (s = ev->streams; s && !busy; s = s->next) {
+		busy = wants_replay(s);
+	}
+	return busy;
+}
+
+int64_t events_tick(struct events *ev)
+{
+	bool busy = ev->n_streams > 0 && replay_one(ev);
+
+	if (ev->fresh) {
+		ev->fresh = false;
+		for (struct stream *s = ev->streams; s; s = s->next) {
+			ev->fresh |= !serve(s);
+		}
+		busy |= ev->fresh;
+	}
+	if (ev->watching && ev->n_streams == 0) {
+		int64_t left = ev->idle_since + LINGER - clock_elapsed(&clock_system);
+
+		if (left > 0) {
+			return left;
+		}
+		unwatch(ev);
+	}
+	return busy ? 0 : -1;
+}
+
+void events_end(struct events *ev)
+{
+	ev->ended = true;
+	for (struct stream *s = ev->streams; s; s = s->next) {
+		(void)serve(s);
+	}
+}
+
+int events_create(struct events **out, struct store *store)
+{
+	struct events *ev = calloc(1, sizeof(*ev));
+
+	if (!ev) {
+		return -ENOMEM;
+	}
+	ev->store = store;
+	ev->next_handle = 1;
+	*out = ev;
+	return 0;
+}
+
+void events_destroy(struct events *ev)
+{
+	if (!ev) {
+		return;
+	}
+	while (ev->streams) {
+		events_release(ev, ev->streams->handle);
+	}
+	unwatch(ev);
+	buffer_finish(&ev->scratch);
+	free(ev);
+}
