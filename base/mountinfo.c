@@ -178,8 +178,8 @@ static int locate(const char *directory, int *id, char *path, size_t size)
 	return -EIO;
 }
 
-/* The mount of that id; with `point`, only if it is there. */
-static int find(struct mountinfo *m, const char *file, int id, const char *point)
+/* The mount of that id, or one of that device if it is 0; with `point`, only if it is there. */
+static int find(struct mountinfo *m, const char *file, int id, dev_t device, const char *point)
 {
 	_cleanup_file_ FILE *f = fopen(file, "re");
 	_cleanup_free_ char *line = NULL;
@@ -195,7 +195,8 @@ static int find(struct mountinfo *m, const char *file, int id, const char *point
 			return r;
 		}
 		if (r == 0) {
-			if (m->id == id && (!point || strcmp(m->point, point) == 0)) {
+			if ((id ? m->id == id : m->device == device) &&
+				(!point || strcmp(m->point, point) == 0)) {
 				return 0;
 			}
 			mountinfo_finish(m);
@@ -211,7 +212,7 @@ int mountinfo_find(struct mountinfo *m, const char *directory)
 
 	*m = (struct mountinfo){0};
 	r = locate(directory, &id, path, sizeof(path));
-	return r < 0 ? r : find(m, "/proc/self/mountinfo", id, path);
+	return r < 0 ? r : find(m, "/proc/self/mountinfo", id, 0, path);
 }
 
 int mountinfo_of_id(struct mountinfo *m, pid_t process, int id)
@@ -222,7 +223,13 @@ int mountinfo_of_id(struct mountinfo *m, pid_t process, int id)
 	if (process) {
 		snprintf(file, sizeof(file), "/proc/%ld/mountinfo", (long)process);
 	}
-	return find(m, file, id, NULL);
+	return find(m, file, id, 0, NULL);
+}
+
+int mountinfo_of_device(struct mountinfo *m, dev_t device)
+{
+	*m = (struct mountinfo){0};
+	return find(m, "/proc/self/mountinfo", 0, device, NULL);
 }
 
 void mountinfo_finish(struct mountinfo *m)

@@ -15,7 +15,7 @@
 #include <json-c/json.h>
 #include <limits.h>
 
-#define READ_SIZE (128 * 1024)
+#define READ_SIZE ((size_t)128 << 10)
 
 void stream_init(struct stream *s)
 {

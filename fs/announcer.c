@@ -32,11 +32,11 @@
  * is now.
  *
  * The mount is not kept busy. What the thread acts through is a clone of it
- * (open_tree(2) with OPEN_TREE_CLONE), which umount(2) does not see; but as long as
- * it is open, the file system lives. So the table of mounts is watched, and when
- * the mount has gone, the clone is closed. Cloning takes CAP_SYS_ADMIN; without
- * it, a child process gets it in a user namespace of its own, clones the mount
- * there, and hands the descriptor back.
+ * (open_tree(2) with OPEN_TREE_CLONE), which umount(2) does not see; but as long
+ * as it is open, the file system lives. So the table of mounts is watched, and
+ * when the mount has gone, and all that were bound from it, the clone is closed.
+ * Cloning takes CAP_SYS_ADMIN; without it, a child process gets it in a user
+ * namespace of its own, clones the mount there, and hands the descriptor back.
  *
  * The descriptors are not shared. If the daemon is killed while the thread waits
  * for an answer, the kernel ends that wait only when the last descriptor of
@@ -67,7 +67,7 @@
 #include <sys/wait.h>
 
 #define MAX_REMOVALS 1024
-#define MAX_TRIES 5
+#define MAX_TRIES 100
 
 enum job_kind {
 	JOB_MODIFY, /* IN_MODIFY */
@@ -95,7 +95,7 @@ struct job {
 struct announcer {
 	struct store *store;
 	struct store_listener listener;
-	int mount_id;
+	dev_t device;  /* of the mount; 0: unknown */
 	int mounts;    /* /proc/self/mountinfo */
 	int completed; /* eventfd */
 	pthread_t thread;
@@ -185,6 +185,8 @@ static void make_calls(int root, const char *path, const struct job *j)
 			if (fd >= 0) {
 				close(fd);
 			}
+		} else if (S_ISLNK(j->mode)) {
+			symlinkat("?", root, path); /* where to is not looked at */
 		} else {
 			mknodat(root, path, (j->mode & S_IFMT) | 0600, 0);
 		}
@@ -466,18 +468,21 @@ enum announcer_answer announcer_lookup(struct announcer *a, uint64_t parent, con
 	switch (j->kind) {
 	case JOB_REMOVE:
 		if (is_about(j, parent, name)) {
+			j->misled = false;
 			return store_stat_removed(a->store, j->ino, st) == 0 ? ANNOUNCER_NODE :
 									      ANNOUNCER_NOTHING;
 		}
 		break;
 	case JOB_MAKE:
 		if (is_about(j, parent, name)) {
+			j->misled = false;
 			return ANNOUNCER_NOTHING;
 		}
 		break;
 	case JOB_MODIFY:
 	case JOB_WRITE:
 		if (ino == j->ino) {
+			j->misled = false;
 			return ANNOUNCER_ORDINARY;
 		}
 		break;
@@ -492,6 +497,7 @@ enum announcer_answer announcer_lookup(struct announcer *a, uint64_t parent, con
 
 		if (store_getattr(a->store, &caller, ino, st, &lifetime) == 0 &&
 			S_ISDIR(st->st_mode)) {
+			j->misled = true; /* unless it is a step to one of its own name */
 			return ANNOUNCER_ORDINARY;
 		}
 	}
@@ -499,7 +505,7 @@ enum announcer_answer announcer_lookup(struct announcer *a, uint64_t parent, con
 	return ANNOUNCER_NOTHING;
 }
 
-void announcer_removed(struct announcer *a, uint64_t parent, const char *name)
+bool announcer_removed(struct announcer *a, uint64_t parent, const char *name)
 {
 	struct job *j = job_of(a);
 	uint64_t ino = store_number(a->store, parent, name);
@@ -507,16 +513,24 @@ void announcer_removed(struct announcer *a, uint64_t parent, const char *name)
 	struct stat st;
 	const struct store_caller caller = {0};
 
-	if (j && ino && store_getattr(a->store, &caller, ino, &st, &lifetime) == 0) {
+	if (!j || j->kind != JOB_REMOVE || !is_about(j, parent, name)) {
+		return false; /* a namespace that happens to have that name */
+	}
+	if (ino && store_getattr(a->store, &caller, ino, &st, &lifetime) == 0) {
 		add(a, JOB_MAKE, ino, parent, st.st_mode, bytes_of_string(j->path));
 	}
+	return true;
 }
 
 int announcer_made(struct announcer *a, uint64_t parent, const char *name, struct stat *st)
 {
 	const struct store_caller caller = {0};
+	struct job *j = job_of(a);
 	int64_t lifetime;
 
+	if (!j || j->kind != JOB_MAKE || !is_about(j, parent, name)) {
+		return STORE_NOT_FOUND;
+	}
 	return store_lookup(a->store, &caller, parent, name, st, &lifetime);
 }
 
@@ -676,7 +690,7 @@ void announcer_start(struct announcer *a, const char *dir)
 	int r;
 
 	if (mountinfo_find(&m, dir) == 0) {
-		a->mount_id = m.id;
+		a->device = m.device;
 	}
 	mountinfo_finish(&m);
 	a->root = clone_mount(dir);
@@ -684,7 +698,7 @@ void announcer_start(struct announcer *a, const char *dir)
 		a->root = clone_without_privilege(dir);
 	}
 	a->mounts = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
-	r = a->root < 0 ? -a->root : a->mounts < 0 || a->mount_id == 0 ? ENOENT : start_thread(a);
+	r = a->root < 0 ? -a->root : a->mounts < 0 || a->device == 0 ? ENOENT : start_thread(a);
 	if (r) {
 		log_warning("%s: no inotify events for changes that no program here has made: "
 			    "the daemon has no view of its own of the mount (%s)",
@@ -717,19 +731,20 @@ static void let_go(struct announcer *a)
 	pthread_mutex_unlock(&a->lock);
 }
 
-void announcer_look(struct announcer *a)
+bool announcer_look(struct announcer *a)
 {
 	struct mountinfo m;
 	char byte;
 
 	/* Reading is what re-arms the poll. */
 	if (a->gone || (pread(a->mounts, &byte, 1, 0) < 0 && errno != EAGAIN)) {
-		return;
+		return a->gone;
 	}
-	if (mountinfo_of_id(&m, 0, a->mount_id) == MOUNTINFO_NONE) {
+	if (mountinfo_of_device(&m, a->device) == MOUNTINFO_NONE) {
 		let_go(a);
 	}
 	mountinfo_finish(&m);
+	return a->gone;
 }
 
 static void destroy_jobs(struct announcer *a, struct job *j)

@@ -37,8 +37,8 @@ void announcer_start(struct announcer *a, const char *dir);
  * announcer_look is to be called; -1 if it was not started. */
 int announcer_mounts_fd(const struct announcer *a);
 
-/* Lets go of the mount if it has been unmounted. */
-void announcer_look(struct announcer *a);
+/* Lets go of the mount if it has been unmounted. Returns whether it has. */
+bool announcer_look(struct announcer *a);
 
 /* Readable when announcer_dispatch has something to do. */
 int announcer_poll_fd(const struct announcer *a);
@@ -56,8 +56,8 @@ bool announcer_is(const struct announcer *a, pid_t thread);
 enum announcer_answer announcer_lookup(struct announcer *a, uint64_t parent, const char *name,
 	struct stat *st);
 
-/* It has removed what it was told to remove. */
-void announcer_removed(struct announcer *a, uint64_t parent, const char *name);
+/* It has removed what it was told to remove; false: that is not what this is. */
+bool announcer_removed(struct announcer *a, uint64_t parent, const char *name);
 
 /* Its making of `name` in `parent`: 0 and the node that is there, or
  * STORE_NOT_FOUND. */

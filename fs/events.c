@@ -91,7 +91,7 @@ struct stream {
 	uint64_t handle;
 	uint64_t opened; /* the revision then */
 	char *pattern;   /* NULL: all */
-	bool was_read;
+	bool was_read, ended;
 
 	/* What is ahead of the ring: of the log, and lost lines. */
 	struct buffer text;
@@ -402,7 +402,7 @@ static bool has_next(struct stream *s, unsigned *looked)
 /* Whether a read has something to say, be it that this is the end. */
 static bool is_ready(struct stream *s, unsigned *looked)
 {
-	return has_next(s, looked) || s->ev->ended;
+	return has_next(s, looked) || s->ended;
 }
 
 /* --- streams: the log --------------------------------------------------------- */
@@ -589,7 +589,7 @@ static void answer(struct stream *s, fuse_req_t req, size_t size)
 	struct buffer *out = &s->ev->scratch;
 
 	collect(s, out, size);
-	if (out->size == 0 && !s->ev->ended) {
+	if (out->size == 0 && !s->ended) {
 		fuse_reply_err(req, ENOMEM);
 	} else {
 		fuse_reply_buf(req, out->data, out->size);
@@ -790,6 +790,7 @@ int events_open(struct events *ev, uint64_t *handle)
 	watch(ev);
 	s->ev = ev;
 	s->handle = ev->next_handle++;
+	s->ended = ev->ended;
 	s->at = ring_end(&ev->ring);
 	s->opened = s->last = store_revision(ev->store);
 	s->next = ev->streams;
@@ -799,24 +800,8 @@ int events_open(struct events *ev, uint64_t *handle)
 	return 0;
 }
 
-void events_release(struct events *ev, uint64_t handle)
+static void destroy(struct stream *s)
 {
-	struct stream **at = &ev->streams;
-	struct stream *s = find(ev, handle);
-
-	if (!s) {
-		return;
-	}
-	while (*at != s) {
-		at = &(*at)->next;
-	}
-	*at = s->next;
-	if (ev->turn == s) {
-		ev->turn = s->next;
-	}
-	if (--ev->n_streams == 0) {
-		ev->idle_since = clock_elapsed(&clock_system);
-	}
 	while (s->waiters) {
 		fuse_req_t req = s->waiters->req;
 
@@ -831,6 +816,28 @@ void events_release(struct events *ev, uint64_t handle)
 	buffer_finish(&s->text);
 	free(s->pattern);
 	free(s);
+}
+
+void events_release(struct events *ev, uint64_t handle)
+{
+	struct stream **at = &ev->streams;
+	struct stream *s;
+
+	while (*at && (*at)->handle != handle) {
+		at = &(*at)->next;
+	}
+	s = *at;
+	if (!s) {
+		return;
+	}
+	*at = s->next;
+	if (ev->turn == s) {
+		ev->turn = s->next;
+	}
+	if (--ev->n_streams == 0) {
+		ev->idle_since = clock_elapsed(&clock_system);
+	}
+	destroy(s);
 }
 
 void events_read(struct events *ev, uint64_t handle, fuse_req_t req, size_t size, int flags)
@@ -873,7 +880,7 @@ unsigned events_poll(struct events *ev, uint64_t handle, struct fuse_pollhandle 
 	}
 	ready |= is_ready(s, &looked) ? POLLIN | POLLRDNORM : 0;
 	ready |= s->was_read ? 0 : POLLOUT | POLLWRNORM;
-	ready |= ev->ended ? POLLHUP : 0;
+	ready |= s->ended ? POLLHUP : 0;
 	ev->fresh |= looked == 0;
 	return ready;
 }
@@ -922,12 +929,18 @@ int64_t events_tick(struct events *ev)
 	return busy ? 0 : -1;
 }
 
+void events_hang_up(struct events *ev)
+{
+	for (struct stream *s = ev->streams; s; s = s->next) {
+		s->ended = true;
+		(void)serve(s);
+	}
+}
+
 void events_end(struct events *ev)
 {
 	ev->ended = true;
-	for (struct stream *s = ev->streams; s; s = s->next) {
-		(void)serve(s);
-	}
+	events_hang_up(ev);
 }
 
 int events_create(struct events **out, struct store *store)
@@ -948,8 +961,9 @@ void events_destroy(struct events *ev)
 	if (!ev) {
 		return;
 	}
-	while (ev->streams) {
-		events_release(ev, ev->streams->handle);
+	for (struct stream *s = ev->streams, *next; s; s = next) {
+		next = s->next;
+		destroy(s);
 	}
 	unwatch(ev);
 	buffer_finish(&ev->scratch);

@@ -42,5 +42,9 @@ unsigned events_poll(struct events *ev, uint64_t handle, struct fuse_pollhandle 
  * -1 for never. */
 int64_t events_tick(struct events *ev);
 
-/* The mount is going: all streams are at their end. */
+/* The mount has been taken away: streams that are open are at their end, so that who
+ * waits there looks for it again and does not keep the store busy. */
+void events_hang_up(struct events *ev);
+
+/* The daemon is ending: so are streams that are opened from now on. */
 void events_end(struct events *ev);

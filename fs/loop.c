@@ -150,7 +150,9 @@ static void look_at_mounts(struct state *st)
 			tick(st);
 		}
 	}
-	announcer_look(st->loop->announcer);
+	if (announcer_look(st->loop->announcer)) {
+		events_hang_up(st->loop->events);
+	}
 }
 
 /* *more: requests may be waiting that poll need not be asked about. */

@@ -61,8 +61,8 @@ bool announced_removal(fuse_req_t req, fuse_ino_t parent, const char *name)
 	if (!ops_by_announcer(req)) {
 		return false;
 	}
-	announcer_removed(frontend_of(req)->announcer, parent, name);
-	fuse_reply_err(req, 0);
+	fuse_reply_err(
+		req, announcer_removed(frontend_of(req)->announcer, parent, name) ? 0 : ENOENT);
 	return true;
 }
 

@@ -153,7 +153,7 @@ void on_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const cha
 {
 	struct store_caller caller = ops_caller(req);
 
-	if (ops_refuse_making(req, parent, name)) {
+	if (announced_making(req, parent, name, NULL) || ops_refuse_making(req, parent, name)) {
 		return;
 	}
 	store_symlink(store_of(req), &caller, parent, name, target, ops_then_entry(req));

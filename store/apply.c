@@ -6,7 +6,9 @@
  * never lost to a failed malloc.
  *
  * Mending. A stand-in for a namespace (see prepare.c) is made whole by its own
- * line, if that comes; else tree_replayed puts it back where its hint says. A
+ * line, if that comes; else tree_replayed puts it back where its hint says, and
+ * the store writes that down. A namespace with something in it that is in the
+ * way of another name becomes a stand-in too: what moved it away is lost. A
  * change of a node that nothing has made is counted as unresolved, but for a
  * PUT or an APPEND, which make the node again from what they know.
  *
@@ -75,7 +77,7 @@ static void set_deadline(const struct context *x, struct entry *e, int64_t expir
 	} else if (x->t->replaying) {
 		expiry_set(&x->t->expiry, e, expires, ttl);
 	} else {
-		expiry_set(&x->t->expiry, e, expires - x->now.wall + x->now.elapsed, ttl);
+		expiry_set(&x->t->expiry, e, expires - x->now.lease + x->now.elapsed, ttl);
 	}
 }
 
@@ -646,7 +648,7 @@ int tree_replayed(struct tree *t, struct moment now)
 	if (rc) {
 		return rc;
 	}
-	expiry_shift(&t->expiry, now.wall - now.elapsed);
+	expiry_shift(&t->expiry, now.lease - now.elapsed);
 	t->replaying = false;
 	return 0;
 }

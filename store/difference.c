@@ -361,7 +361,8 @@ static struct pair pair_at(const struct difference *d, size_t i)
 			p.new = item + 1;
 		}
 	}
-	p.goes = p.old && (!p.new || p.old->has_expired || p.old->is_namespace != p.new->is_namespace);
+	p.goes = p.old && (!p.new || p.old->has_expired ||
+				  p.old->is_namespace != p.new->is_namespace);
 	if (p.new) {
 		p.comes = !p.old || p.goes || p.new->is_set || p.old->ino != p.new->ino;
 	}

@@ -239,7 +239,6 @@ void handle_commit(struct store *s, const struct store_caller *caller, struct ha
 	}
 	op->handle = h->id;
 	op->durable |= durable;
-	op->when = h->written_at;
 	if (revision) {
 		op->conditional = true;
 		op->revision = *revision;

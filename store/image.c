@@ -21,7 +21,7 @@ static int64_t wall_deadline(const struct tree *t, const struct entry *e, struct
 	const struct deadline *d = expiry_get(&t->expiry, e);
 
 	*ttl = d ? d->ttl : 0;
-	return d ? d->at - now.elapsed + now.wall : 0;
+	return d ? d->at - now.elapsed + now.lease : 0;
 }
 
 static int image_names(const struct tree *t, const struct node *n, struct moment now,

@@ -53,6 +53,7 @@ struct store {
 	uint64_t expired;	   /* since open */
 	struct compaction compaction;
 	int64_t opened; /* elapsed */
+	int64_t lease_floor; /* newest time in the log when it was opened, less elapsed then */
 };
 
 /* A sync has ended so; one that failed makes the store read-only. */

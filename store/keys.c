@@ -55,7 +55,7 @@ static bool decide_deadline(struct op *op, const struct entry *e, const struct n
 		return false;
 	}
 	c->fields |= HAS_EXPIRES;
-	c->expires = ttl < 0 ? 0 : op->moment.wall + ttl;
+	c->expires = ttl < 0 ? 0 : op->moment.lease + ttl;
 	c->ttl = ttl < 0 ? 0 : ttl;
 	return true;
 }

@@ -83,7 +83,7 @@ static int plan_make(struct op *op)
 	ttl = S_ISREG(op->mode) ? store_default_ttl(parent) : -1;
 	if (ttl >= 0) {
 		c->fields |= HAS_EXPIRES;
-		c->expires = op->moment.wall + ttl;
+		c->expires = op->moment.lease + ttl;
 		c->ttl = ttl;
 	}
 	return op_place(op, parent, name, &c->place);

@@ -67,7 +67,6 @@ struct op {
 	struct value *value; /* to become the node's */
 	bool has_value;
 	struct staged staged;
-	int64_t when;	   /* wall: mtime of what was staged */
 	bool counted;	   /* among the commits of a pending node */
 	bool conditional;  /* only at this revision: */
 	uint64_t revision;

@@ -44,8 +44,12 @@ void store_config_init(struct store_config *config)
 
 void store_now(struct store *s)
 {
+	int64_t floor;
+
 	s->now.wall = clock_wall(s->config.clock);
 	s->now.elapsed = clock_elapsed(s->config.clock);
+	floor = s->lease_floor + s->now.elapsed;
+	s->now.lease = s->now.wall > floor ? s->now.wall : floor;
 }
 
 pid_t store_process(struct store *s, const struct store_caller *caller)
@@ -162,7 +166,6 @@ static int replay(struct store *s)
 	struct replay r = {.s = s};
 	uint64_t next_ino = 0, last_revision = 0;
 	int64_t last_at = 0;
-	struct moment now;
 	int rc;
 
 	s->tree.replaying = true;
@@ -178,13 +181,13 @@ static int replay(struct store *s)
 		s->tree.revision = last_revision;
 	}
 	store_now(s);
-	now = s->now;
-	if (now.wall < last_at) {
+	if (s->now.wall < last_at) {
 		log_warning("%s: the clock was set back; TTLs go on from the last change",
 			s->location);
-		now.wall = last_at;
 	}
-	return tree_replayed(&s->tree, now);
+	s->lease_floor = last_at - s->now.elapsed;
+	store_now(s);
+	return tree_replayed(&s->tree, s->now);
 }
 
 static void foreign(void *arg, const struct transition *t)
@@ -510,7 +513,8 @@ int64_t store_tick(struct store *s)
 		next = 0;
 	} else {
 		d = expiry_first(&s->tree.expiry);
-		if (d && !s->failed && !s->config.read_only) {
+		/* An append under way calls us again when it completes. */
+		if (d && !s->failed && !s->config.read_only && !s->running) {
 			int64_t at = d->at > s->expire_not_before ? d->at : s->expire_not_before;
 
 			next = at > s->now.elapsed ? at - s->now.elapsed : 0;

@@ -17,9 +17,10 @@
 #include "store/node.h"
 #include "store/transition.h"
 
-/* Now, on both clocks. */
+/* Now, on both clocks; and on the one that deadlines are kept by in the log: the
+ * wall clock, but never before the newest time that the log knows of. */
 struct moment {
-	int64_t wall, elapsed;
+	int64_t wall, elapsed, lease;
 };
 
 struct tree {

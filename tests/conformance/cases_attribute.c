@@ -51,7 +51,8 @@ static void setattr_flags(struct bench *b)
 	assert_int_equal(b->result.stat.st_mtim.tv_sec, now / SECOND - 5);
 	assert_int_equal(bench_setattr(b, ino, 0, &attr, STORE_SET_MTIME), 0);
 	assert_int_equal(b->result.stat.st_mtim.tv_sec, 4102444800);
-	assert_int_equal(bench_setattr(b, ino, 0, &attr, STORE_SET_MTIME_NOW | STORE_SET_ATIME_NOW), 0);
+	assert_int_equal(
+		bench_setattr(b, ino, 0, &attr, STORE_SET_MTIME_NOW | STORE_SET_ATIME_NOW), 0);
 	assert_int_equal(b->result.stat.st_mtim.tv_sec, now / SECOND);
 	assert_int_equal(b->result.stat.st_atim.tv_sec, now / SECOND);
 	assert_string_equal(bench_get(b, ROOT_INO, "k"), "value");
@@ -76,8 +77,9 @@ static void setattr_flags(struct bench *b)
 		attr.st_size = 2;
 		attr.st_mtim = (struct timespec){77, 7};
 		assert_int_equal(bench_setattr(b, ino, 0, &attr,
-			STORE_SET_MODE | STORE_SET_UID | STORE_SET_GID | STORE_SET_SIZE |
-			STORE_SET_MTIME), 0);
+					 STORE_SET_MODE | STORE_SET_UID | STORE_SET_GID |
+						 STORE_SET_SIZE | STORE_SET_MTIME),
+			0);
 		assert_int_equal(bench_revision(b), before + 1);
 	}
 	assert_int_equal(b->result.stat.st_mtim.tv_sec, 77);
@@ -90,8 +92,10 @@ static void root_attributes(struct bench *b)
 
 	assert_int_equal(bench_getattr(b, ROOT_INO), 0);
 	assert_int_equal(b->st.st_mode, S_IFDIR | 0755);
-	assert_int_equal(bench_setattr(b, ROOT_INO, 0, &attr,
-		STORE_SET_MODE | STORE_SET_UID | STORE_SET_GID | STORE_SET_MTIME_NOW), 0);
+	assert_int_equal(
+		bench_setattr(b, ROOT_INO, 0, &attr,
+			STORE_SET_MODE | STORE_SET_UID | STORE_SET_GID | STORE_SET_MTIME_NOW),
+		0);
 	assert_int_equal(bench_setxattr(b, ROOT_INO, "user.x", "on the root"), 0);
 	bench_getattr(b, ROOT_INO);
 	assert_int_equal(b->st.st_mode, S_IFDIR | 01777);
@@ -235,13 +239,17 @@ static void times_as_text(struct bench *b)
 
 	b->clock.wall = INT64_C(1795197000) * SECOND + 123456789;
 	ino = key(b, "k", "v");
-	assert_string_equal(bench_xattr(b, ino, "user.cubby.created"), "2026-11-20T17:50:00.123456Z");
+	assert_string_equal(
+		bench_xattr(b, ino, "user.cubby.created"), "2026-11-20T17:50:00.123456Z");
 	bench_advance(b, SECOND);
 	bench_set(b, ROOT_INO, "k", "w");
-	assert_string_equal(bench_xattr(b, ino, "user.cubby.created"), "2026-11-20T17:50:00.123456Z");
-	assert_string_equal(bench_xattr(b, ino, "user.cubby.modified"), "2026-11-20T17:50:01.123456Z");
+	assert_string_equal(
+		bench_xattr(b, ino, "user.cubby.created"), "2026-11-20T17:50:00.123456Z");
+	assert_string_equal(
+		bench_xattr(b, ino, "user.cubby.modified"), "2026-11-20T17:50:01.123456Z");
 	bench_setxattr(b, ino, "user.cubby.ttl", "0.5");
-	assert_string_equal(bench_xattr(b, ino, "user.cubby.expires"), "2026-11-20T17:50:01.623456Z");
+	assert_string_equal(
+		bench_xattr(b, ino, "user.cubby.expires"), "2026-11-20T17:50:01.623456Z");
 	bench_advance(b, SECOND);
 	bench_sweep(b);
 }
@@ -271,7 +279,8 @@ static void increment(struct bench *b)
 	assert_int_equal(bench_getxattr(b, ino, "user.cubby.increment"), STORE_NO_ATTRIBUTE);
 	assert_int_equal(bench_removexattr(b, ino, "user.cubby.increment"), STORE_DENIED);
 	bench_mkdir(b, ROOT_INO, "d");
-	assert_int_equal(bench_setxattr(b, b->result.ino, "user.cubby.increment", "1"), STORE_INVALID);
+	assert_int_equal(
+		bench_setxattr(b, b->result.ino, "user.cubby.increment", "1"), STORE_INVALID);
 }
 
 static void cas(struct bench *b)
@@ -305,16 +314,20 @@ static void update(struct bench *b)
 	uint64_t ino = key(b, "j", "{\"n\":1,\"a\":[1]}\n");
 
 	assert_int_equal(bench_setxattr(b, ino, "user.cubby.update",
-		"[{\"type\":\"increment\",\"path\":\"n\",\"by\":4},"
-		"{\"type\":\"append\",\"path\":\"a\",\"value\":2},"
-		"{\"type\":\"set\",\"path\":[\"o\",\"x\"],\"value\":null}]"), 0);
-	assert_string_equal(bench_get(b, ROOT_INO, "j"), "{\"n\":5,\"a\":[1,2],\"o\":{\"x\":null}}\n");
+				 "[{\"type\":\"increment\",\"path\":\"n\",\"by\":4},"
+				 "{\"type\":\"append\",\"path\":\"a\",\"value\":2},"
+				 "{\"type\":\"set\",\"path\":[\"o\",\"x\"],\"value\":null}]"),
+		0);
+	assert_string_equal(
+		bench_get(b, ROOT_INO, "j"), "{\"n\":5,\"a\":[1,2],\"o\":{\"x\":null}}\n");
 	assert_string_equal(bench_xattr(b, ino, "user.cubby.version"), "2");
 	/* All or none. */
 	assert_int_equal(bench_setxattr(b, ino, "user.cubby.update",
-		"[{\"type\":\"increment\",\"path\":\"n\"},{\"type\":\"append\",\"path\":\"n\",\"value\":2}]"),
+				 "[{\"type\":\"increment\",\"path\":\"n\"},{\"type\":\"append\","
+				 "\"path\":\"n\",\"value\":2}]"),
 		STORE_INVALID);
-	assert_string_equal(bench_get(b, ROOT_INO, "j"), "{\"n\":5,\"a\":[1,2],\"o\":{\"x\":null}}\n");
+	assert_string_equal(
+		bench_get(b, ROOT_INO, "j"), "{\"n\":5,\"a\":[1,2],\"o\":{\"x\":null}}\n");
 	bench_set(b, ROOT_INO, "j", "no json");
 	assert_int_equal(bench_setxattr(b, ino, "user.cubby.update", "[]"), STORE_INVALID);
 }
@@ -326,8 +339,10 @@ static void operations_obey_the_limit(struct bench *b)
 	b->config.max_value = 20;
 	bench_reopen(b);
 	ino = key(b, "j", "{\"a\":1}");
-	assert_int_equal(bench_setxattr(b, ino, "user.cubby.update",
-		"[{\"type\":\"set\",\"path\":\"b\",\"value\":\"012345678901234567890\"}]"), STORE_TOO_LARGE);
+	assert_int_equal(
+		bench_setxattr(b, ino, "user.cubby.update",
+			"[{\"type\":\"set\",\"path\":\"b\",\"value\":\"012345678901234567890\"}]"),
+		STORE_TOO_LARGE);
 	assert_int_equal(bench_setxattr(b, ino, "user.cubby.cas", "0:x"), STORE_CONFLICT);
 	assert_string_equal(bench_get(b, ROOT_INO, "j"), "{\"a\":1}");
 }
@@ -360,7 +375,8 @@ static void own_attributes(struct bench *b)
 	struct buffer names = {0};
 
 	assert_int_equal(bench_getxattr(b, ino, "user.a"), STORE_NO_ATTRIBUTE);
-	assert_int_equal(bench_setxattr_flags(b, ino, "user.a", "1", XATTR_REPLACE), STORE_NO_ATTRIBUTE);
+	assert_int_equal(
+		bench_setxattr_flags(b, ino, "user.a", "1", XATTR_REPLACE), STORE_NO_ATTRIBUTE);
 	assert_int_equal(bench_setxattr_flags(b, ino, "user.a", "1", XATTR_CREATE), 0);
 	assert_int_equal(bench_setxattr_flags(b, ino, "user.a", "2", XATTR_CREATE), STORE_EXISTS);
 	assert_int_equal(bench_setxattr_flags(b, ino, "user.a", "2", XATTR_REPLACE), 0);
@@ -374,7 +390,8 @@ static void own_attributes(struct bench *b)
 	assert_int_equal(bench_setxattr(b, ino, "system.posix_acl_access", "x"), STORE_UNSUPPORTED);
 	assert_int_equal(store_listxattr(b->s, b->who, ino, &names), 0);
 	assert_int_equal(names.size, strlen("user.a.user.empty.security.large.trusted.t.") + 1);
-	assert_memory_equal(names.data, "user.a\0user.empty\0security.large\0trusted.t\xff", names.size);
+	assert_memory_equal(
+		names.data, "user.a\0user.empty\0security.large\0trusted.t\xff", names.size);
 	buffer_finish(&names);
 	assert_int_equal(bench_removexattr(b, ino, "user.a"), 0);
 	assert_int_equal(bench_removexattr(b, ino, "user.a"), STORE_NO_ATTRIBUTE);
@@ -449,7 +466,8 @@ static void max_value(struct bench *b)
 		char *huge = calloc(1, 2500000);
 
 		assert_int_equal(bench_set_bytes(b, ns, "k", bytes_of(huge, 2500000)), 0);
-		assert_int_equal(bench_set_bytes(b, sub, "k", bytes_of(huge, 2500000)), STORE_TOO_LARGE);
+		assert_int_equal(
+			bench_set_bytes(b, sub, "k", bytes_of(huge, 2500000)), STORE_TOO_LARGE);
 		free(huge);
 	}
 	assert_int_equal(bench_removexattr(b, ns, "user.cubby.max_value"), 0);

@@ -101,7 +101,8 @@ static void rename_plain(struct bench *b)
 	assert_int_equal(bench_rename(b, ROOT_INO, "b", ino, "b", 0), STORE_NOT_DIRECTORY);
 	assert_int_equal(bench_rename(b, ROOT_INO, "b", ns, "", 0), STORE_INVALID);
 	assert_int_equal(bench_rename(b, ROOT_INO, "b", ns, "x", 8), STORE_INVALID);
-	assert_int_equal(bench_rename(b, ROOT_INO, "b", ns, "x", RENAME_NOREPLACE | RENAME_EXCHANGE),
+	assert_int_equal(
+		bench_rename(b, ROOT_INO, "b", ns, "x", RENAME_NOREPLACE | RENAME_EXCHANGE),
 		STORE_INVALID);
 }
 
@@ -137,8 +138,10 @@ static void rename_noreplace(struct bench *b)
 {
 	bench_set(b, ROOT_INO, "a", "va");
 	bench_set(b, ROOT_INO, "b", "vb");
-	assert_int_equal(bench_rename(b, ROOT_INO, "a", ROOT_INO, "b", RENAME_NOREPLACE), STORE_EXISTS);
-	assert_int_equal(bench_rename(b, ROOT_INO, "a", ROOT_INO, "a", RENAME_NOREPLACE), STORE_EXISTS);
+	assert_int_equal(
+		bench_rename(b, ROOT_INO, "a", ROOT_INO, "b", RENAME_NOREPLACE), STORE_EXISTS);
+	assert_int_equal(
+		bench_rename(b, ROOT_INO, "a", ROOT_INO, "a", RENAME_NOREPLACE), STORE_EXISTS);
 	assert_string_equal(bench_get(b, ROOT_INO, "b"), "vb");
 	assert_int_equal(bench_rename(b, ROOT_INO, "a", ROOT_INO, "c", RENAME_NOREPLACE), 0);
 	assert_string_equal(bench_get(b, ROOT_INO, "c"), "va");
@@ -160,15 +163,19 @@ static void rename_exchange(struct bench *b)
 	/* The deadline goes with the key. */
 	assert_string_equal(bench_xattr(b, a, "user.cubby.ttl"), "50.000000");
 	assert_null(bench_xattr(b, bench_ino(b, ROOT_INO, "a"), "user.cubby.ttl"));
-	assert_int_equal(bench_rename(b, ROOT_INO, "a", ns, "no", RENAME_EXCHANGE), STORE_NOT_FOUND);
-	assert_int_equal(bench_rename(b, ROOT_INO, "no", ns, "b", RENAME_EXCHANGE), STORE_NOT_FOUND);
+	assert_int_equal(
+		bench_rename(b, ROOT_INO, "a", ns, "no", RENAME_EXCHANGE), STORE_NOT_FOUND);
+	assert_int_equal(
+		bench_rename(b, ROOT_INO, "no", ns, "b", RENAME_EXCHANGE), STORE_NOT_FOUND);
 	/* A key with a namespace, in one place. */
 	assert_int_equal(bench_rename(b, ns, "sub", ns, "b", RENAME_EXCHANGE), 0);
 	assert_string_equal(bench_get(b, ns, "sub"), "va");
 	assert_int_equal(bench_ino(b, ns, "b"), sub);
 	/* Neither may be in the other. */
-	assert_int_equal(bench_rename(b, ROOT_INO, "ns", ns, "sub", RENAME_EXCHANGE), STORE_INVALID);
-	assert_int_equal(bench_rename(b, ns, "sub", ROOT_INO, "ns", RENAME_EXCHANGE), STORE_INVALID);
+	assert_int_equal(
+		bench_rename(b, ROOT_INO, "ns", ns, "sub", RENAME_EXCHANGE), STORE_INVALID);
+	assert_int_equal(
+		bench_rename(b, ns, "sub", ROOT_INO, "ns", RENAME_EXCHANGE), STORE_INVALID);
 	/* Between namespaces: links are counted. */
 	assert_int_equal(bench_rename(b, ns, "b", ROOT_INO, "a", RENAME_EXCHANGE), 0);
 	assert_int_equal(bench_ino(b, ROOT_INO, "a"), sub);
@@ -379,11 +386,14 @@ static void listing_is_stable(struct bench *b)
 			}
 		}
 	}
-	assert_int_equal(store_readdir(b->s, b->who, ns, UINT64_MAX >> 1, take_page, &(struct page){0}), 0);
-	assert_int_equal(store_readdir(b->s, b->who, 4711, 0, take_page, &(struct page){0}), STORE_NOT_FOUND);
+	assert_int_equal(
+		store_readdir(b->s, b->who, ns, UINT64_MAX >> 1, take_page, &(struct page){0}), 0);
+	assert_int_equal(store_readdir(b->s, b->who, 4711, 0, take_page, &(struct page){0}),
+		STORE_NOT_FOUND);
 	bench_set(b, ROOT_INO, "k", "v");
 	assert_int_equal(store_readdir(b->s, b->who, bench_ino(b, ROOT_INO, "k"), 0, take_page,
-				 &(struct page){0}), STORE_NOT_DIRECTORY);
+				 &(struct page){0}),
+		STORE_NOT_DIRECTORY);
 }
 
 static void statfs_counts(struct bench *b)

@@ -35,8 +35,8 @@ static void one_wins_the_name(struct bench *b)
 	unsigned won = 0;
 
 	for (int i = 0; i < 8; i++) {
-		store_create(b->s, i % 2 ? &ALICE : &BOB, ROOT_INO, "k", 0600,
-			O_WRONLY | O_EXCL, ANSWER(&answers[i]));
+		store_create(b->s, i % 2 ? &ALICE : &BOB, ROOT_INO, "k", 0600, O_WRONLY | O_EXCL,
+			ANSWER(&answers[i]));
 	}
 	for (int i = 0; i < 8; i++) {
 		int rc = answer_wait(b, &answers[i]);
@@ -287,8 +287,7 @@ static void foreign_takes_it_away(struct bench *b)
 
 static void foreign_refreshes(struct bench *b)
 {
-	struct change other = {
-		.type = CHANGE_PUT, .fields = HAS_EXPIRES, .ttl = 10 * SECOND};
+	struct change other = {.type = CHANGE_PUT, .fields = HAS_EXPIRES, .ttl = 10 * SECOND};
 	uint64_t ino;
 
 	if (b->kind != BENCH_LATE) {

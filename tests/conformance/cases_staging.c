@@ -141,7 +141,8 @@ static void truncation_alone(struct bench *b)
 	bench_set(b, ROOT_INO, "k", "longer");
 	bench_open_key(b, bench_ino(b, ROOT_INO, "k"), O_WRONLY, &h);
 	assert_int_equal(bench_setattr(b, bench_ino(b, ROOT_INO, "k"), h,
-				 &(struct stat){.st_size = 4}, STORE_SET_SIZE), 0);
+				 &(struct stat){.st_size = 4}, STORE_SET_SIZE),
+		0);
 	assert_int_equal(b->result.stat.st_size, 4);
 	assert_string_equal(seen_by_bob(b, "k"), "longer");
 	assert_int_equal(bench_flush(b, h), 0);

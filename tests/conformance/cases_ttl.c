@@ -142,7 +142,8 @@ static void touch_restarts(struct bench *b)
 	uint64_t ino = key_with_ttl(b, ROOT_INO, "k", "10");
 
 	bench_advance(b, 9 * SECOND);
-	assert_int_equal(bench_setattr(b, ino, 0, &attr, STORE_SET_MTIME_NOW | STORE_SET_ATIME_NOW), 0);
+	assert_int_equal(
+		bench_setattr(b, ino, 0, &attr, STORE_SET_MTIME_NOW | STORE_SET_ATIME_NOW), 0);
 	bench_advance(b, 9 * SECOND);
 	assert_string_equal(bench_xattr(b, ino, "user.cubby.ttl"), "1.000000");
 	/* Not by what is no touch. */
@@ -164,8 +165,10 @@ static void plain_write_cancels(struct bench *b)
 	/* Operations on the value do not. */
 	bench_set(b, ROOT_INO, "n", "5");
 	bench_setxattr(b, bench_ino(b, ROOT_INO, "n"), "user.cubby.ttl", "10");
-	assert_int_equal(bench_setxattr(b, bench_ino(b, ROOT_INO, "n"), "user.cubby.increment", "1"), 0);
-	assert_string_equal(bench_xattr(b, bench_ino(b, ROOT_INO, "n"), "user.cubby.ttl"), "10.000000");
+	assert_int_equal(
+		bench_setxattr(b, bench_ino(b, ROOT_INO, "n"), "user.cubby.increment", "1"), 0);
+	assert_string_equal(
+		bench_xattr(b, bench_ino(b, ROOT_INO, "n"), "user.cubby.ttl"), "10.000000");
 	bench_set(b, ROOT_INO, "k", "w");
 	assert_null(bench_xattr(b, ino, "user.cubby.ttl"));
 	bench_advance(b, 20 * SECOND);

@@ -219,7 +219,8 @@ static void reader_follows_appends(struct bench *b)
 		assert_int_equal(bench_append(b, writer, line), 0);
 		b->who = &ALICE;
 		assert_int_equal(bench_getattr(b, ino), 0);
-		assert_int_equal(bench_read(b, reader, (uint64_t)b->st.st_size - strlen(line), 100), 0);
+		assert_int_equal(
+			bench_read(b, reader, (uint64_t)b->st.st_size - strlen(line), 100), 0);
 		assert_string_equal(b->text, line);
 	}
 	/* Once it is set anew, that is another value. */
@@ -331,7 +332,8 @@ static void many_handles(struct bench *b)
 	bench_set(b, ROOT_INO, "k", "v0");
 	ino = bench_ino(b, ROOT_INO, "k");
 	for (int i = 0; i < 5000; i++) {
-		assert_int_equal(bench_open_key(b, ino, i % 10 ? O_RDONLY : O_RDWR, &handles[i]), 0);
+		assert_int_equal(
+			bench_open_key(b, ino, i % 10 ? O_RDONLY : O_RDWR, &handles[i]), 0);
 		if (i % 500 == 0) {
 			char value[20];
 

@@ -363,8 +363,8 @@ int bench_rename(struct bench *b, uint64_t parent, const char *name, uint64_t to
 	return answer_wait(b, &a);
 }
 
-int bench_setattr(struct bench *b, uint64_t ino, uint64_t handle, const struct stat *attr,
-	unsigned which)
+int bench_setattr(
+	struct bench *b, uint64_t ino, uint64_t handle, const struct stat *attr, unsigned which)
 {
 	struct answer a = {0};
 
@@ -396,8 +396,8 @@ int bench_open_key(struct bench *b, uint64_t ino, int flags, uint64_t *handle)
 	return store_open_key(b->s, b->who, ino, flags, handle);
 }
 
-int bench_write_bytes(struct bench *b, uint64_t handle, struct bytes data, uint64_t offset,
-	int flags)
+int bench_write_bytes(
+	struct bench *b, uint64_t handle, struct bytes data, uint64_t offset, int flags)
 {
 	struct answer a = {0};
 	int rc;
@@ -450,8 +450,8 @@ int bench_close_key(struct bench *b, uint64_t handle)
 	return rc;
 }
 
-int bench_setxattr_flags(struct bench *b, uint64_t ino, const char *name, const char *value,
-	int flags)
+int bench_setxattr_flags(
+	struct bench *b, uint64_t ino, const char *name, const char *value, int flags)
 {
 	struct answer a = {0};
 
@@ -531,8 +531,8 @@ int bench_set_bytes(struct bench *b, uint64_t parent, const char *name, struct b
 	uint64_t ino = bench_ino(b, parent, name), handle;
 	int rc;
 
-	rc = ino ? bench_open_key(b, ino, O_WRONLY | O_TRUNC, &handle) :
-		   bench_create(b, parent, name, O_WRONLY | O_TRUNC, &handle);
+	rc = ino ? bench_open_key(b, ino, O_WRONLY | O_TRUNC, &handle)
+		 : bench_create(b, parent, name, O_WRONLY | O_TRUNC, &handle);
 	if (rc) {
 		return rc;
 	}
@@ -626,8 +626,8 @@ static void put_text(struct buffer *out, struct bytes text)
 
 static void dump_attributes(struct bench *b, uint64_t ino, struct buffer *out)
 {
-	static const char *const shown[] = {"ttl", "expires", "created", "modified", "revision",
-		"version", "action"};
+	static const char *const shown[] = {
+		"ttl", "expires", "created", "modified", "revision", "version", "action"};
 	_cleanup_buffer_ struct buffer names = {0}, value = {0};
 	char name[64];
 
@@ -653,8 +653,8 @@ static void dump_node(struct bench *b, const char *path, const struct stat *st, 
 
 	put_text(out, bytes_of_string(path));
 	buffer_printf(out, " ino=%ju mode=%o uid=%u gid=%u nlink=%ju size=%jd rdev=%ju",
-		(uintmax_t)st->st_ino, st->st_mode, st->st_uid, st->st_gid,
-		(uintmax_t)st->st_nlink, (intmax_t)st->st_size, (uintmax_t)st->st_rdev);
+		(uintmax_t)st->st_ino, st->st_mode, st->st_uid, st->st_gid, (uintmax_t)st->st_nlink,
+		(intmax_t)st->st_size, (uintmax_t)st->st_rdev);
 	buffer_printf(out, " a=%jd.%09ld m=%jd.%09ld c=%jd.%09ld", (intmax_t)st->st_atim.tv_sec,
 		st->st_atim.tv_nsec, (intmax_t)st->st_mtim.tv_sec, st->st_mtim.tv_nsec,
 		(intmax_t)st->st_ctim.tv_sec, st->st_ctim.tv_nsec);

@@ -110,14 +110,14 @@ int bench_unlink(struct bench *b, uint64_t parent, const char *name);
 int bench_rmdir(struct bench *b, uint64_t parent, const char *name);
 int bench_rename(struct bench *b, uint64_t parent, const char *name, uint64_t to_parent,
 	const char *to_name, unsigned flags);
-int bench_setattr(struct bench *b, uint64_t ino, uint64_t handle, const struct stat *attr,
-	unsigned which);
+int bench_setattr(
+	struct bench *b, uint64_t ino, uint64_t handle, const struct stat *attr, unsigned which);
 int bench_truncate(struct bench *b, uint64_t ino, off_t size);
 int bench_create(struct bench *b, uint64_t parent, const char *name, int flags, uint64_t *handle);
 int bench_open_key(struct bench *b, uint64_t ino, int flags, uint64_t *handle);
 int bench_write(struct bench *b, uint64_t handle, const char *text, uint64_t offset);
-int bench_write_bytes(struct bench *b, uint64_t handle, struct bytes data, uint64_t offset,
-	int flags);
+int bench_write_bytes(
+	struct bench *b, uint64_t handle, struct bytes data, uint64_t offset, int flags);
 int bench_append(struct bench *b, uint64_t handle, const char *text);
 int bench_flush(struct bench *b, uint64_t handle);
 int bench_fsync(struct bench *b, uint64_t handle);
@@ -125,8 +125,8 @@ void bench_release(struct bench *b, uint64_t handle);
 /* flush, then release; what flush said. */
 int bench_close_key(struct bench *b, uint64_t handle);
 int bench_setxattr(struct bench *b, uint64_t ino, const char *name, const char *value);
-int bench_setxattr_flags(struct bench *b, uint64_t ino, const char *name, const char *value,
-	int flags);
+int bench_setxattr_flags(
+	struct bench *b, uint64_t ino, const char *name, const char *value, int flags);
 int bench_removexattr(struct bench *b, uint64_t ino, const char *name);
 int bench_getxattr(struct bench *b, uint64_t ino, const char *name);
 int bench_lookup(struct bench *b, uint64_t parent, const char *name);

@@ -161,8 +161,8 @@ static void wait_for(struct late_backend *l, struct waiting w)
 	l->waiting[l->n_waiting++] = w;
 }
 
-static void late_append(struct backend *b, const struct transition *t, backend_done *done,
-	void *arg)
+static void late_append(
+	struct backend *b, const struct transition *t, backend_done *done, void *arg)
 {
 	wait_for(self(b), (struct waiting){.append = t, .done = done, .arg = arg});
 }

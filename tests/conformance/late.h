@@ -14,8 +14,9 @@ extern const struct backend_ops backend_late;
 
 /* Turned by the tests; late_reset between them. */
 struct late {
-	bool at_once;	/* completes within the call after all */
-	unsigned noise; /* before every nth append (2 or more) somebody touches the root; 0: never */
+	bool at_once; /* completes within the call after all */
+	unsigned
+		noise; /* before every nth append (2 or more) somebody touches the root; 0: never */
 	/* Of the next so many appends (syncs), after `pass` that go well, the
 	 * status. A status other than -ENOSPC fails the log for good. */
 	unsigned pass, fail;

@@ -297,13 +297,15 @@ static void flip_in_every_line(void **state)
 	bool lost[LINES_MAX] = {0};
 
 	(void)state;
-	history_init(&h, 120);
+	history_init(&h, 80);
 	for (size_t line = 0; line < h.n_lines; line++) {
 		size_t size = h.lines[line + 1] - h.lines[line];
 
 		for (int i = 0; i < 4; i++) {
 			/* The last byte is the newline: then the line is whole. */
-			size_t at = i == 0 ? size - 1 : i == 1 ? 0 : pick(&h.random, (unsigned)size - 1);
+			size_t at = i == 0   ? size - 1
+				    : i == 1 ? 0
+					     : pick(&h.random, (unsigned)size - 1);
 			struct fault_disk *disk = fault_disk_clone(h.disk);
 			_cleanup_free_ char *data = malloc(h.size);
 			struct bench b;
@@ -319,7 +321,8 @@ static void flip_in_every_line(void **state)
 			check_keys(&h, &b, lost);
 			lost[line] = false;
 			assert_true(bench_stat(&b, "damage", "damaged_lines") +
-				bench_stat(&b, "damage", "torn_bytes") > 0);
+					    bench_stat(&b, "damage", "torn_bytes") >
+				    0);
 			if (at != size - 1 && line > 0 && line < h.n_lines - 1) {
 				assert_int_equal(bench_stat(&b, "damage", "damaged_lines"), 1);
 				assert_int_equal(bench_stat(&b, "damage", "missing_revisions"), 1);
@@ -374,7 +377,8 @@ static void lost_namespaces(void **state)
 		/* They can be used like others. */
 		assert_int_equal(bench_rename(&b, ROOT_INO, "d3", h.dirs[2], "moved", 0), 0);
 		assert_int_equal(bench_setattr(&b, h.dirs[0], 0, &(struct stat){.st_mode = 0700},
-			STORE_SET_MODE), 0);
+					 STORE_SET_MODE),
+			0);
 		check_it_works(&b);
 		assert_int_equal(bench_ino(&b, h.dirs[2], "moved"), h.dirs[3]);
 		bench_finish(&b);
@@ -403,7 +407,8 @@ static uint64_t some_directory(struct bench *b, uint64_t *random)
 static void some_operation(struct bench *b, uint64_t *random)
 {
 	uint64_t from = some_directory(b, random), to = some_directory(b, random), ino, h;
-	char name[2] = {(char)('a' + pick(random, 6))}, to_name[2] = {(char)('a' + pick(random, 6))};
+	char name[2] = {(char)('a' + pick(random, 6))},
+	     to_name[2] = {(char)('a' + pick(random, 6))};
 	char value[20];
 
 	bench_advance(b, SECOND / 100);

@@ -362,7 +362,8 @@ static void compaction_without_space(void **state)
 			bench_set(&f.b, ROOT_INO, (char[]){(char)('a' + i % 20), 0}, "value");
 		}
 		before = bench_dump(&f.b);
-		fault_disk_fail(f.disk, nth % 3 ? FAULT_WRITE : FAULT_OPEN, nth / 3 + 1, 0, -ENOSPC, true);
+		fault_disk_fail(
+			f.disk, nth % 3 ? FAULT_WRITE : FAULT_OPEN, nth / 3 + 1, 0, -ENOSPC, true);
 		rc = bench_compact(&f.b);
 		assert_true(rc == 0 || rc == -ENOSPC);
 		after = bench_dump(&f.b);

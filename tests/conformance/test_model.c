@@ -113,7 +113,8 @@ static struct model_name *add_name(struct run *r, int dir, const char *name, int
 		struct model_name *m = &r->names[i];
 
 		if (!m->used) {
-			*m = (struct model_name){.used = true, .dir = dir, .node = node, .deadline = -1};
+			*m = (struct model_name){
+				.used = true, .dir = dir, .node = node, .deadline = -1};
 			snprintf(m->name, sizeof(m->name), "%s", name);
 			return m;
 		}
@@ -127,8 +128,11 @@ static int add_node(struct run *r, mode_t mode, uint64_t ino, const char *value)
 		struct model_node *n = &r->nodes[i];
 
 		if (!n->used) {
-			*n = (struct model_node){
-				.used = true, .mode = mode, .ino = ino, .version = 1, .default_ttl = -1};
+			*n = (struct model_node){.used = true,
+				.mode = mode,
+				.ino = ino,
+				.version = 1,
+				.default_ttl = -1};
 			n->value = value ? strdup(value) : NULL;
 			return i;
 		}
@@ -215,8 +219,8 @@ static void write_node(struct run *r, int node, const char *value)
 	}
 }
 
-static void make_key(struct run *r, int dir, const char *name, mode_t mode, uint64_t ino,
-	const char *value)
+static void make_key(
+	struct run *r, int dir, const char *name, mode_t mode, uint64_t ino, const char *value)
 {
 	struct model_name *m = add_name(r, dir, name, add_node(r, S_IFREG | mode, ino, value));
 
@@ -292,13 +296,14 @@ static void compare(struct run *r)
 	}
 	for (int i = 0; i < NODES; i++) {
 		if (r->nodes[i].used && is_directory(r, i)) {
-			assert_int_equal(store_readdir(r->b.s, &ALICE, r->nodes[i].ino, 0, count_name,
-						 &listed), 0);
+			assert_int_equal(store_readdir(r->b.s, &ALICE, r->nodes[i].ino, 0,
+						 count_name, &listed),
+				0);
 		}
 	}
 	assert_int_equal(listed, names);
-	assert_int_equal(bench_stat(&r->b, NULL, "keys") + bench_stat(&r->b, NULL, "namespaces"),
-		names);
+	assert_int_equal(
+		bench_stat(&r->b, NULL, "keys") + bench_stat(&r->b, NULL, "namespaces"), names);
 }
 
 /* --- operations ---------------------------------------------------------------- */
@@ -391,17 +396,19 @@ static void do_exclusive(struct run *r, struct target t)
 
 static void do_make(struct run *r, struct target t)
 {
-	static const mode_t modes[] = {S_IFDIR | 0755, S_IFDIR | 0711, S_IFIFO | 0600, S_IFLNK | 0777};
+	static const mode_t modes[] = {
+		S_IFDIR | 0755, S_IFDIR | 0711, S_IFIFO | 0600, S_IFLNK | 0777};
 	mode_t mode = modes[pick(r, 4)];
-	int rc = S_ISLNK(mode) ? bench_symlink(&r->b, t.parent, t.name, "target") :
-				 bench_mknod(&r->b, t.parent, t.name, mode, 0);
+	int rc = S_ISLNK(mode) ? bench_symlink(&r->b, t.parent, t.name, "target")
+			       : bench_mknod(&r->b, t.parent, t.name, mode, 0);
 
 	if (t.m) {
 		assert_int_equal(rc, STORE_EXISTS);
 		return;
 	}
 	assert_int_equal(rc, 0);
-	add_name(r, t.dir, t.name, add_node(r, mode, r->b.result.ino, S_ISLNK(mode) ? "target" : NULL));
+	add_name(r, t.dir, t.name,
+		add_node(r, mode, r->b.result.ino, S_ISLNK(mode) ? "target" : NULL));
 }
 
 static void do_remove(struct run *r, struct target t)
@@ -459,8 +466,9 @@ static int expected_rename(struct run *r, struct target t, struct target to, uns
 		return 0;
 	}
 	if (is_directory(r, to.node)) {
-		return !is_directory(r, t.node) ? STORE_IS_DIRECTORY :
-						  is_empty(r, to.node) ? 0 : STORE_NOT_EMPTY;
+		return !is_directory(r, t.node) ? STORE_IS_DIRECTORY
+		       : is_empty(r, to.node)   ? 0
+						: STORE_NOT_EMPTY;
 	}
 	return is_directory(r, t.node) ? STORE_NOT_DIRECTORY : 0;
 }
@@ -471,7 +479,8 @@ static void do_rename(struct run *r, struct target t, struct target to)
 	unsigned flags = all[pick(r, 4)];
 	int expected = expected_rename(r, t, to, flags);
 
-	assert_int_equal(bench_rename(&r->b, t.parent, t.name, to.parent, to.name, flags), expected);
+	assert_int_equal(
+		bench_rename(&r->b, t.parent, t.name, to.parent, to.name, flags), expected);
 	if (expected || (to.m && to.node == t.node)) {
 		return;
 	}
@@ -517,7 +526,8 @@ static void do_attributes(struct run *r, struct target t)
 		break;
 	default:
 		snprintf(value, sizeof(value), "%u", pick(r, 1000));
-		assert_int_equal(bench_setxattr(&r->b, n->ino, which ? "user.b" : "user.a", value), 0);
+		assert_int_equal(
+			bench_setxattr(&r->b, n->ino, which ? "user.b" : "user.a", value), 0);
 		snprintf(n->attribute[which], sizeof(n->attribute[which]), "%s", value);
 	}
 }
@@ -529,12 +539,14 @@ static void do_ttl(struct run *r, struct target t)
 
 	snprintf(text, sizeof(text), "%d.5", (int)(ttl / SECOND));
 	if (t.m && is_directory(r, t.node)) {
-		assert_int_equal(bench_setxattr(&r->b, r->nodes[t.node].ino,
-					 "user.cubby.default_ttl", text), 0);
+		assert_int_equal(
+			bench_setxattr(&r->b, r->nodes[t.node].ino, "user.cubby.default_ttl", text),
+			0);
 		r->nodes[t.node].default_ttl = ttl;
 		if (pick(r, 3) == 0) {
 			assert_int_equal(bench_removexattr(&r->b, r->nodes[t.node].ino,
-						 "user.cubby.default_ttl"), 0);
+						 "user.cubby.default_ttl"),
+				0);
 			r->nodes[t.node].default_ttl = -1;
 		}
 	}
@@ -555,7 +567,8 @@ static void do_touch(struct run *r, struct target t)
 		return;
 	}
 	assert_int_equal(bench_setattr(&r->b, r->nodes[t.node].ino, 0, &(struct stat){0},
-		STORE_SET_MTIME_NOW | STORE_SET_ATIME_NOW), 0);
+				 STORE_SET_MTIME_NOW | STORE_SET_ATIME_NOW),
+		0);
 	for (int i = 0; i < NAMES; i++) {
 		struct model_name *m = &r->names[i];
 
@@ -572,7 +585,8 @@ static void do_increment(struct run *r, struct target t)
 	if (!is_key(r, &t)) {
 		return;
 	}
-	assert_int_equal(bench_setxattr(&r->b, r->nodes[t.node].ino, "user.cubby.increment", "5"), 0);
+	assert_int_equal(
+		bench_setxattr(&r->b, r->nodes[t.node].ino, "user.cubby.increment", "5"), 0);
 	snprintf(value, sizeof(value), "%lld", atoll(r->nodes[t.node].value) + 5);
 	free(r->nodes[t.node].value);
 	r->nodes[t.node].value = strdup(value);
@@ -696,9 +710,9 @@ static void compact_some(struct run *r)
 
 static void one_operation(struct run *r)
 {
-	static void (*const one[])(struct run *r, struct target t) = {
-		do_set, do_set, do_set, do_append, do_exclusive, do_make, do_remove, do_remove,
-		do_attributes, do_ttl, do_touch, do_increment, do_maker};
+	static void (*const one[])(struct run * r, struct target t) = {do_set, do_set, do_set,
+		do_append, do_exclusive, do_make, do_remove, do_remove, do_attributes, do_ttl,
+		do_touch, do_increment, do_maker};
 	unsigned which = pick(r, 20);
 	struct target t, to;
 

@@ -142,7 +142,8 @@ static void rules(void **state)
 	assert_int_equal(set(p, "user.cubby.lock_suffix", ".lck"), 0);
 	assert_string_equal(p->lock_suffix, ".lck");
 	assert_int_equal(set(p, "user.cubby.lock_suffix", "a/b"), -EINVAL);
-	assert_int_equal(policy_set(p, bytes_of_string("user.cubby.lock_suffix"), bytes_of("a\0b", 3)),
+	assert_int_equal(
+		policy_set(p, bytes_of_string("user.cubby.lock_suffix"), bytes_of("a\0b", 3)),
 		-EINVAL);
 	assert_string_equal(p->lock_suffix, ".lck");
 	assert_int_equal(set(p, "user.cubby.lock_keepalive", "1"), 0);

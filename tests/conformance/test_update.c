@@ -55,13 +55,13 @@ static void increments(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
 		_cleanup_buffer_ struct buffer out = {0};
-		int rc = update_increment(bytes_of_string(table[i].old),
-			bytes_of_string(table[i].by), &out);
+		int rc = update_increment(
+			bytes_of_string(table[i].old), bytes_of_string(table[i].by), &out);
 
 		if (rc != table[i].rc || (rc == 0 && !bytes_equal(buffer_bytes(&out),
 							     bytes_of_string(table[i].result)))) {
-			fail_msg("\"%s\" + \"%s\" gives %d, \"%.*s\"", table[i].old, table[i].by, rc,
-				(int)out.size, out.data ? out.data : "");
+			fail_msg("\"%s\" + \"%s\" gives %d, \"%.*s\"", table[i].old, table[i].by,
+				rc, (int)out.size, out.data ? out.data : "");
 		}
 		if (rc) {
 			assert_int_equal(out.size, 0);
@@ -79,13 +79,13 @@ static void check(const struct update *table, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		_cleanup_buffer_ struct buffer out = {0};
-		int rc = update_apply(bytes_of_string(table[i].old),
-			bytes_of_string(table[i].operations), &out);
+		int rc = update_apply(
+			bytes_of_string(table[i].old), bytes_of_string(table[i].operations), &out);
 
 		if (rc != table[i].rc || (rc == 0 && !bytes_equal(buffer_bytes(&out),
 							     bytes_of_string(table[i].result)))) {
-			fail_msg("%s\n%s\ngives %d, \"%.*s\"", table[i].old, table[i].operations, rc,
-				(int)out.size, out.data ? out.data : "");
+			fail_msg("%s\n%s\ngives %d, \"%.*s\"", table[i].old, table[i].operations,
+				rc, (int)out.size, out.data ? out.data : "");
 		}
 		if (rc) {
 			assert_int_equal(out.size, 0);
@@ -112,7 +112,8 @@ static void each_operation(void **state)
 		{"[1]", OP("set", ",\"path\":[-1],\"value\":9"), STORE_INVALID, NULL},
 		{"[1]", OP("set", ",\"path\":[\"\"],\"value\":9"), STORE_INVALID, NULL},
 		{"[1]", OP("set", ",\"path\":[\"x\"],\"value\":9"), STORE_INVALID, NULL},
-		{"{\"a\":5}", OP("set", ",\"path\":[\"a\",\"b\"],\"value\":9"), STORE_INVALID, NULL},
+		{"{\"a\":5}", OP("set", ",\"path\":[\"a\",\"b\"],\"value\":9"), STORE_INVALID,
+			NULL},
 		{"{\"a\":5}", OP("set", ",\"value\":7"), 0, "7"},
 		{"{\"a\":5}", OP("set", ",\"path\":[],\"value\":null"), 0, "null"},
 		{"{}", OP("set", ",\"path\":\"a\",\"value\":null"), 0, "{\"a\":null}"},
@@ -138,14 +139,18 @@ static void each_operation(void **state)
 		{"{\"n\":1}", OP("increment", ",\"path\":\"n\",\"by\":0.5"), 0, "{\"n\":1.5}"},
 		{"{\"n\":9223372036854775806}", OP("increment", ",\"path\":\"n\""), 0,
 			"{\"n\":9223372036854775807}"},
-		{"{\"n\":9223372036854775807}", OP("increment", ",\"path\":\"n\""), STORE_OUT_OF_RANGE, NULL},
-		{"{\"n\":-9223372036854775808}", OP("decrement", ",\"path\":\"n\""), STORE_OUT_OF_RANGE, NULL},
+		{"{\"n\":9223372036854775807}", OP("increment", ",\"path\":\"n\""),
+			STORE_OUT_OF_RANGE, NULL},
+		{"{\"n\":-9223372036854775808}", OP("decrement", ",\"path\":\"n\""),
+			STORE_OUT_OF_RANGE, NULL},
 		{"{\"n\":-9223372036854775808}", OP("increment", ",\"path\":\"n\",\"by\":0"), 0,
 			"{\"n\":-9223372036854775808}"},
 		{"{\"n\":0}", OP("decrement", ",\"path\":\"n\",\"by\":-9223372036854775808"),
 			STORE_OUT_OF_RANGE, NULL},
-		{"{\"n\":18446744073709551615}", OP("decrement", ",\"path\":\"n\""), STORE_OUT_OF_RANGE, NULL},
-		{"{\"n\":1e308}", OP("increment", ",\"path\":\"n\",\"by\":1e308"), STORE_OUT_OF_RANGE, NULL},
+		{"{\"n\":18446744073709551615}", OP("decrement", ",\"path\":\"n\""),
+			STORE_OUT_OF_RANGE, NULL},
+		{"{\"n\":1e308}", OP("increment", ",\"path\":\"n\",\"by\":1e308"),
+			STORE_OUT_OF_RANGE, NULL},
 		{"{\"n\":\"1\"}", OP("increment", ",\"path\":\"n\""), STORE_INVALID, NULL},
 		{"{\"n\":null}", OP("increment", ",\"path\":\"n\""), STORE_INVALID, NULL},
 		{"{\"n\":true}", OP("increment", ",\"path\":\"n\""), STORE_INVALID, NULL},
@@ -198,15 +203,18 @@ static void all_or_none(void **state)
 {
 	static const struct update table[] = {
 		{"{\"n\":1}",
-			"[{\"type\":\"increment\",\"path\":\"n\"},{\"type\":\"increment\",\"path\":\"n\"},"
+			"[{\"type\":\"increment\",\"path\":\"n\"},{\"type\":\"increment\",\"path\":"
+			"\"n\"},"
 			"{\"type\":\"set\",\"path\":\"m\",\"value\":{}},"
-			"{\"type\":\"append\",\"path\":[\"m\",\"l\"],\"value\":1}]", 0,
-			"{\"n\":3,\"m\":{\"l\":[1]}}"},
+			"{\"type\":\"append\",\"path\":[\"m\",\"l\"],\"value\":1}]",
+			0, "{\"n\":3,\"m\":{\"l\":[1]}}"},
 		{"{\"n\":1}",
-			"[{\"type\":\"increment\",\"path\":\"n\"},{\"type\":\"append\",\"path\":\"n\",\"value\":1}]",
+			"[{\"type\":\"increment\",\"path\":\"n\"},{\"type\":\"append\",\"path\":"
+			"\"n\",\"value\":1}]",
 			STORE_INVALID, NULL},
 		{"{\"n\":1}",
-			"[{\"type\":\"remove\",\"path\":\"n\"},{\"type\":\"increment\",\"path\":\"n\","
+			"[{\"type\":\"remove\",\"path\":\"n\"},{\"type\":\"increment\",\"path\":"
+			"\"n\","
 			"\"by\":9223372036854775807},{\"type\":\"increment\",\"path\":\"n\"}]",
 			STORE_OUT_OF_RANGE, NULL},
 		{"{\"a\":{\"b\":1}}\n", "[]", 0, "{\"a\":{\"b\":1}}\n"},
@@ -248,8 +256,10 @@ static void deep(void **state)
 	memset(text, '[', 2000);
 	memset(text + 2000, ']', 2000);
 	text[4000] = 0;
-	assert_int_equal(update_apply(bytes_of_string(text), bytes_of_string("[]"), &out), STORE_INVALID);
-	assert_int_equal(update_apply(bytes_of_string("{}"), bytes_of_string(text), &out), STORE_INVALID);
+	assert_int_equal(
+		update_apply(bytes_of_string(text), bytes_of_string("[]"), &out), STORE_INVALID);
+	assert_int_equal(
+		update_apply(bytes_of_string("{}"), bytes_of_string(text), &out), STORE_INVALID);
 	for (int i = 0; i < 800; i++) {
 		strcat(path, i ? ",\"a\"" : "\"a\"");
 	}

@@ -44,7 +44,7 @@ def need(tool):
         raise Skip("%s is not installed" % tool)
 
 
-# --- inotifywait ----------------------------------------------------------------------------
+# --- inotifywait ----------------------------------------
 
 
 @mount_only
@@ -70,7 +70,7 @@ def test_inotifywait(m):
         w.expect(r"(?m)^o: MOVED_TO")
 
 
-# --- entr --------------------------------------------------------------------------------------
+# --- entr ----------------------------------------
 
 
 @mount_only
@@ -94,7 +94,7 @@ def test_entr(m):
         w.until(lambda: w.out.endswith("42"), what="the incremented value")
 
 
-# --- systemd ------------------------------------------------------------------------------------
+# --- systemd ----------------------------------------
 #
 # systemd is not running here, so its path units are played: PathUnit asks the kernel for the same
 # watches (src/core/path.c, path_spec_watch) and decides as it does (path_spec_fd_event,
@@ -225,7 +225,7 @@ def test_systemd_path_exists_glob(m):
     check(unit.started(), "the second job")
 
 
-# --- Node and Python --------------------------------------------------------------------------------
+# --- Node and Python ----------------------------------------
 
 
 @contextlib.contextmanager
@@ -280,7 +280,7 @@ def test_watchdog(m):
         w.expect(r"(?m)^gone \S+/app/k$")
 
 
-# --- cubby watch ----------------------------------------------------------------------------------------
+# --- cubby watch ----------------------------------------
 
 
 def set_status(m, name, status):

@@ -291,7 +291,11 @@ static void encoding(void **state)
 	(void)state;
 	assert_int_equal(event_encode(&e, &out), 0);
 	e = (struct store_event){
-		.type = STORE_EVENT_CREATED, .path = bytes_of("k\xff", 2), .has_new = true, .more = true};
+		.type = STORE_EVENT_CREATED,
+		.path = bytes_of("k\xff", 2),
+		.has_new = true,
+		.more = true,
+	};
 	assert_int_equal(event_encode(&e, &out), 0);
 	e = (struct store_event){.type = STORE_EVENT_DELETED, .is_namespace = true};
 	assert_int_equal(event_encode(&e, &out), 0);
@@ -299,13 +303,17 @@ static void encoding(void **state)
 	assert_int_equal(event_encode(&e, &out), 0);
 	assert_int_equal(buffer_append(&out, "", 1), 0);
 	assert_string_equal(out.data,
-		"{\"message_type\":\"state\",\"event_type\":\"updated\",\"scope\":\"a/b\",\"key\":\"c\","
-		"\"old_value\":{\"base64\":\"/w==\"},\"new_value\":\"\\\"\\\\/\\n\\u0001\\u0000\xc3\xa4\","
-		"\"revision\":7,\"at\":\"2026-11-20T16:00:00.123456Z\",\"by\":1000,\"action\":\"why\"}\n"
+		"{\"message_type\":\"state\",\"event_type\":\"updated\","
+		"\"scope\":\"a/b\",\"key\":\"c\",\"old_value\":{\"base64\":\"/w==\"},"
+		"\"new_value\":\"\\\"\\\\/\\n\\u0001\\u0000\xc3\xa4\","
+		"\"revision\":7,\"at\":\"2026-11-20T16:00:00.123456Z\",\"by\":1000,"
+		"\"action\":\"why\"}\n"
 		"{\"message_type\":\"state\",\"event_type\":\"created\",\"scope\":\"\","
-		"\"key\":{\"base64\":\"a/8=\"},\"old_value\":null,\"new_value\":\"\",\"revision\":0,"
+		"\"key\":{\"base64\":\"a/8=\"},\"old_value\":null,\"new_value\":\"\","
+		"\"revision\":0,"
 		"\"at\":\"1970-01-01T00:00:00.000000Z\",\"by\":0,\"more\":true}\n"
-		"{\"message_type\":\"state\",\"event_type\":\"deleted\",\"scope\":\"\",\"key\":\"\","
+		"{\"message_type\":\"state\",\"event_type\":\"deleted\","
+		"\"scope\":\"\",\"key\":\"\","
 		"\"old_value\":null,\"new_value\":null,\"revision\":0,"
 		"\"at\":\"1970-01-01T00:00:00.000000Z\",\"by\":0,\"namespace\":true}\n"
 		"{\"message_type\":\"lost\",\"from\":5,\"first\":9}\n");
@@ -429,7 +437,8 @@ static bool check_name(void *arg, const struct store_name *name)
 	if (S_ISDIR(name->mode)) {
 		strcat(path = realloc(path, strlen(path) + 2), "/");
 		below.above = path;
-		assert_int_equal(store_readdir(w->b->s, w->b->who, name->ino, 0, check_name, &below), 0);
+		assert_int_equal(store_readdir(w->b->s, w->b->who, name->ino, 0, check_name,
+					 &below), 0);
 		w->n += below.n;
 	} else if (S_ISREG(name->mode)) {
 		uint64_t handle;
@@ -515,7 +524,8 @@ static void change_something(struct bench *b, uint64_t *random)
 		break;
 	case 11:
 		if (ino) {
-			(void)bench_setxattr(b, ino, "user.cubby.ttl", test_random(random) % 2 ? "1" : "9");
+			(void)bench_setxattr(b, ino, "user.cubby.ttl",
+				test_random(random) % 2 ? "1" : "9");
 		}
 		break;
 	case 12:
@@ -570,7 +580,8 @@ static void random_story(uint64_t seed)
 				event_replay_destroy(r);
 				assert_int_equal(along->n, live.n - from);
 				for (size_t k = 0; k < along->n; k++) {
-					assert_string_equal(along->events[k].line, live.events[from + k].line);
+					assert_string_equal(along->events[k].line,
+						live.events[from + k].line);
 				}
 				forget(along);
 				r = NULL;
@@ -581,7 +592,8 @@ static void random_story(uint64_t seed)
 		}
 	}
 	check_state(&b);
-	for (uint64_t since = 0; since <= store_revision(b.s); since += since < base - 20 ? 37 : 1) {
+	for (uint64_t since = 0; since <= store_revision(b.s);
+		since += since < base - 20 ? 37 : 1) {
 		check_since(&b, since, base);
 	}
 	event_replay_destroy(r);
@@ -600,6 +612,56 @@ static void past_and_live(void **state)
 		fflush(stdout);
 		random_story(seed);
 	}
+}
+
+/* Turns a byte of a value. */
+static void damage(const struct bench *b, const char *value)
+{
+	_cleanup_free_ char *path = NULL;
+	char text[20000];
+	size_t n;
+	char *at;
+	FILE *f;
+
+	assert_true(asprintf(&path, "%s/00000000000000000001.log", b->location) > 0);
+	f = fopen(path, "r+");
+	assert_non_null(f);
+	n = fread(text, 1, sizeof(text) - 1, f);
+	text[n] = 0;
+	at = strstr(text, value);
+	assert_non_null(at);
+	fseek(f, at - text, SEEK_SET);
+	fputc('x', f);
+	fclose(f);
+}
+
+static void damaged_log(void **state)
+{
+	struct event_replay *r;
+	char value[8];
+	struct bench b;
+
+	(void)state;
+	start(&b, BENCH_JOURNAL);
+	for (int i = 2; i <= 12; i++) {
+		snprintf(value, sizeof(value), "v%d", i);
+		assert_int_equal(bench_set(&b, ROOT_INO, i < 5 ? "a" : "b", value), 0);
+	}
+	bench_close(&b);
+	damage(&b, "v7");
+	damage(&b, "v12");
+	bench_open(&b);
+	assert_int_equal(bench_set(&b, ROOT_INO, "a", "v13"), 0);
+	assert_int_equal(event_replay_create(&r, b.s, 3), 0);
+	past.last = 3;
+	words[0] = 0;
+	for (int rc = 0; rc == 0; rc = event_replay_step(r, 0, say, &past)) {
+	}
+	event_replay_destroy(r);
+	assert_int_equal(past.last, 13);
+	assert_non_null(strstr(words, "updated b v5>v6\nlost  ->-\nupdated b v6>v8\n"));
+	assert_non_null(strstr(words, "updated b v10>v11\nlost  ->-\nupdated a v4>v13\n"));
+	end(&b);
 }
 
 static void no_log(void **state)
@@ -624,6 +686,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(encoding),
 		cmocka_unit_test(patterns),
 		cmocka_unit_test(no_log),
+		cmocka_unit_test(damaged_log),
 		cmocka_unit_test(past_and_live),
 	};
 
