@@ -32,19 +32,18 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "fs/filter.h"
 #include "fs/ops.h"
 #include "fs/pattern.h"
+#include "fs/ring.h"
 #include "store/event.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <json-c/json.h>
 #include <poll.h>
 #include <stdlib.h>
 
 #define MAX_STREAMS 256
-#define MAX_RING ((size_t)8 << 20)
-#define MAX_FILTER 4096
 /* How a line ends that is not the last of its revision. */
 #define MORE ",\"more\":true}\n"
 #define NO_MORE "}\n"
@@ -59,24 +58,6 @@
 /* A read(2) that is larger comes in pieces. If a piece was answered in full, the
  * kernel would ask for the next one, and wait for it. */
 #define PIECE 65536
-
-struct line {
-	uint32_t refs;
-	bool more; /* not the last of its revision */
-	uint64_t revision;
-	size_t path_size, size;
-	char data[]; /* the line, then the path */
-};
-
-/* lines[(start + i) % capacity] is event number first + i. */
-struct ring {
-	struct line **lines;
-	size_t start, count, capacity;
-	size_t bytes;
-	uint64_t first;
-	uint64_t whole_from; /* the first revision of which nothing was evicted */
-	uint64_t revision;   /* the last */
-};
 
 struct waiter {
 	struct waiter *next;
@@ -122,148 +103,7 @@ struct events {
 	struct buffer scratch;
 };
 
-/* --- lines ---------------------------------------------------------------- */
-
-static struct bytes line_path(const struct line *l)
-{
-	return bytes_of(l->data + l->size, l->path_size);
-}
-
-static size_t line_bytes(const struct line *l)
-{
-	return sizeof(*l) + l->size + l->path_size;
-}
-
-static void line_unref(struct line *l)
-{
-	if (l && --l->refs == 0) {
-		free(l);
-	}
-}
-
-static struct line *line_create(struct buffer *scratch, const struct store_event *e)
-{
-	struct line *l;
-
-	scratch->size = 0;
-	if (event_encode(e, scratch)) {
-		return NULL;
-	}
-	l = malloc(sizeof(*l) + scratch->size + e->path.size);
-	if (!l) {
-		return NULL;
-	}
-	*l = (struct line){
-		.refs = 1,
-		.more = e->more,
-		.revision = e->revision,
-		.path_size = e->path.size,
-		.size = scratch->size,
-	};
-	memcpy(l->data, scratch->data, scratch->size);
-	if (e->path.size > 0) {
-		memcpy(l->data + l->size, e->path.data, e->path.size);
-	}
-	if (scratch->capacity > MAX_RING) {
-		buffer_finish(scratch);
-	}
-	return l;
-}
-
 /* --- the ring ------------------------------------------------------------- */
-
-static struct line *ring_line(const struct ring *r, uint64_t number)
-{
-	return r->lines[(r->start + (number - r->first)) % r->capacity];
-}
-
-static uint64_t ring_end(const struct ring *r)
-{
-	return r->first + r->count;
-}
-
-static void ring_evict(struct ring *r)
-{
-	struct line *l = r->lines[r->start];
-
-	r->whole_from = l->revision + 1;
-	r->bytes -= line_bytes(l);
-	r->start = (r->start + 1) % r->capacity;
-	r->count--;
-	r->first++;
-	line_unref(l);
-}
-
-/* Nothing up to `revision` can be told. */
-static void ring_lose(struct ring *r, uint64_t revision)
-{
-	while (r->count > 0) {
-		ring_evict(r);
-	}
-	r->first++; /* whoever was at the end has missed something */
-	r->revision = revision;
-	r->whole_from = revision + 1;
-}
-
-static bool ring_grow(struct ring *r)
-{
-	size_t capacity = r->capacity ? 2 * r->capacity : 256;
-	struct line **lines = reallocarray(NULL, capacity, sizeof(struct line *));
-
-	if (!lines) {
-		return false;
-	}
-	for (size_t i = 0; i < r->count; i++) {
-		lines[i] = r->lines[(r->start + i) % r->capacity];
-	}
-	free(r->lines);
-	r->lines = lines;
-	r->start = 0;
-	r->capacity = capacity;
-	return true;
-}
-
-/* Takes the reference over. */
-static bool ring_add(struct ring *r, struct line *l)
-{
-	if (r->count == r->capacity && !ring_grow(r)) {
-		return false;
-	}
-	while (r->count > 0 && r->bytes + line_bytes(l) > MAX_RING) {
-		ring_evict(r);
-	}
-	r->lines[(r->start + r->count) % r->capacity] = l;
-	r->count++;
-	r->bytes += line_bytes(l);
-	r->revision = l->revision;
-	return true;
-}
-
-/* The number of the first event of a revision after this one. */
-static uint64_t ring_after(const struct ring *r, uint64_t revision)
-{
-	uint64_t low = r->first, high = ring_end(r);
-
-	while (low < high) {
-		uint64_t middle = low + (high - low) / 2;
-
-		if (ring_line(r, middle)->revision <= revision) {
-			low = middle + 1;
-		} else {
-			high = middle;
-		}
-	}
-	return low;
-}
-
-static void ring_drop(struct ring *r)
-{
-	while (r->count > 0) {
-		ring_evict(r);
-	}
-	free(r->lines);
-	*r = (struct ring){.first = r->first};
-}
 
 static void on_event(void *arg, const struct store_event *e)
 {
@@ -652,55 +492,6 @@ static bool serve(struct stream *s)
 
 /* --- the filter --------------------------------------------------------------- */
 
-struct filter {
-	char *pattern; /* owned */
-	uint64_t since;
-};
-
-static int read_field(struct filter *f, const char *name, struct json_object *value)
-{
-	if (strcmp(name, "pattern") == 0 && json_object_is_type(value, json_type_string)) {
-		const char *text = json_object_get_string(value);
-
-		if (*text == 0 || strlen(text) != (size_t)json_object_get_string_len(value)) {
-			return STORE_INVALID;
-		}
-		free(f->pattern);
-		f->pattern = strdup(text);
-		return f->pattern ? 0 : -ENOMEM;
-	}
-	if (strcmp(name, "since") == 0 && json_object_is_type(value, json_type_int) &&
-		json_object_get_int64(value) >= 0) {
-		f->since = json_object_get_uint64(value);
-		return f->since < INT64_MAX ? 0 : STORE_INVALID;
-	}
-	return STORE_INVALID;
-}
-
-static int read_filter(struct filter *f, struct bytes line)
-{
-	struct json_tokener *tokener = json_tokener_new();
-	struct json_object *o;
-	int rc = 0;
-
-	if (!tokener) {
-		return -ENOMEM;
-	}
-	o = json_tokener_parse_ex(tokener, line.data, (int)line.size);
-	if (!json_object_is_type(o, json_type_object) ||
-		json_tokener_get_parse_end(tokener) != line.size) {
-		rc = STORE_INVALID;
-	} else {
-		json_object_object_foreach(o, name, value)
-		{
-			rc = rc ? rc : read_field(f, name, value);
-		}
-	}
-	json_object_put(o);
-	json_tokener_free(tokener);
-	return rc;
-}
-
 /* Goes back, or forward, to what comes after revision `since`. */
 static int seek(struct stream *s, uint64_t since)
 {
@@ -759,11 +550,8 @@ int events_write(struct events *ev, uint64_t handle, struct bytes line)
 	if (!s || s->was_read) {
 		return s ? -EBUSY : STORE_BAD_HANDLE;
 	}
-	if (line.size > 0 && line.data[line.size - 1] == '\n') {
-		line.size--;
-	}
 	f.since = s->opened;
-	rc = line.size > 0 && line.size <= MAX_FILTER ? read_filter(&f, line) : STORE_INVALID;
+	rc = filter_parse(&f, line);
 	rc = rc ? rc : seek(s, f.since);
 	if (rc) {
 		free(f.pattern);
@@ -802,11 +590,10 @@ int events_open(struct events *ev, uint64_t *handle)
 
 static void destroy(struct stream *s)
 {
-	while (s->waiters) {
-		fuse_req_t req = s->waiters->req;
-
-		drop_waiter(s->waiters);
-		fuse_reply_err(req, EINTR);
+	for (struct waiter *w = s->waiters, *next; w; w = next) {
+		next = w->next;
+		fuse_reply_err(w->req, EINTR);
+		free(w);
 	}
 	if (s->poll) {
 		fuse_pollhandle_destroy(s->poll);

@@ -309,6 +309,7 @@ static int plan(struct op *op)
 	op->transition = (struct transition){
 		.revision = op->local ? 0 : s->tree.revision + 1,
 		.at = op->moment.wall,
+		.lease = op->moment.lease > op->moment.wall ? op->moment.lease : 0,
 		.by = op->caller.uid,
 		.action = bytes_of_string(op->staged.action ? op->staged.action : ""),
 		.changes = op->changes,

@@ -323,6 +323,9 @@ int record_encode(const struct transition *t, struct buffer *out)
 	root = new_object(&e);
 	add_unsigned(&e, root, "rev", t->revision);
 	add_signed(&e, root, "at", t->at);
+	if (t->lease != 0) {
+		add_signed(&e, root, "lease", t->lease);
+	}
 	if (t->by != 0) {
 		add_unsigned(&e, root, "by", t->by);
 	}
@@ -783,6 +786,8 @@ static int get_transition(struct record_decoder *d)
 		} else if (strcmp(key, "at") == 0) {
 			has_time = true;
 			r = ok(get_signed(value, &t->at));
+		} else if (strcmp(key, "lease") == 0) {
+			r = ok(get_signed(value, &t->lease));
 		} else if (strcmp(key, "by") == 0) {
 			r = ok(get_u32(value, &t->by));
 		} else if (strcmp(key, "action") == 0) {

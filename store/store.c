@@ -513,8 +513,7 @@ int64_t store_tick(struct store *s)
 		next = 0;
 	} else {
 		d = expiry_first(&s->tree.expiry);
-		/* An append under way calls us again when it completes. */
-		if (d && !s->failed && !s->config.read_only && !s->running) {
+		if (d && !s->failed && !s->config.read_only) {
 			int64_t at = d->at > s->expire_not_before ? d->at : s->expire_not_before;
 
 			next = at > s->now.elapsed ? at - s->now.elapsed : 0;

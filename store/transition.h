@@ -103,9 +103,15 @@ struct link {
 	int64_t expires, ttl;
 };
 
+/* The newest time that a transition knows of. */
+#define transition_time(t) ((t)->lease > (t)->at ? (t)->lease : (t)->at)
+
 struct transition {
 	uint64_t revision;
 	int64_t at; /* wall clock, ns */
+	/* The clock that deadlines go by, where it is ahead of `at` because the wall
+	 * clock was set back; else 0. */
+	int64_t lease;
 	uint32_t by; /* uid of who caused it */
 	struct bytes action; /* size 0: none */
 	const struct change *changes;

@@ -239,7 +239,7 @@ static int begin_file(struct journal *j, struct compaction *c, uint64_t next_ino
 		.version = JOURNAL_VERSION,
 		.base = c->revision,
 		.next_ino = next_ino > j->next_ino ? next_ino : j->next_ino,
-		.at = clock_wall(j->clock),
+		.at = journal_time(j),
 	};
 	int r = header_encode(&header, &c->current);
 

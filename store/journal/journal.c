@@ -386,7 +386,7 @@ int journal_write_header(struct journal *j, int fd, uint64_t base, uint64_t *siz
 		.version = JOURNAL_VERSION,
 		.base = base,
 		.next_ino = j->next_ino,
-		.at = clock_wall(j->clock),
+		.at = journal_time(j),
 	};
 	int r = header_encode(&header, &line);
 
@@ -528,8 +528,8 @@ static void journal_append(
 	if (r == 0) {
 		j->last_revision = t->revision;
 		j->usage.appends++;
-		if (t->at > j->last_at) {
-			j->last_at = t->at;
+		if (transition_time(t) > j->last_at) {
+			j->last_at = transition_time(t);
 		}
 		for (size_t i = 0; i < t->n_changes; i++) {
 			if (t->changes[i].ino >= j->next_ino) {

@@ -46,6 +46,14 @@ struct journal {
 	struct backend_usage usage;    /* the counters */
 };
 
+/* For headers: the wall clock, but never before what the log knows of. */
+static inline int64_t journal_time(const struct journal *j)
+{
+	int64_t now = clock_wall(j->clock);
+
+	return now > j->last_at ? now : j->last_at;
+}
+
 static inline struct journal *journal_of(struct backend *b)
 {
 	return (struct journal *)b;

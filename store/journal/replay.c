@@ -70,8 +70,8 @@ static void note_transition(struct replay *p, const struct transition *t)
 	for (size_t i = 0; i < t->n_changes; i++) {
 		note_ino(p, t->changes[i].ino);
 	}
-	if (t->at > p->j->last_at) {
-		p->j->last_at = t->at;
+	if (transition_time(t) > p->j->last_at) {
+		p->j->last_at = transition_time(t);
 	}
 }
 

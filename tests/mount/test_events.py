@@ -329,11 +329,13 @@ def test_since(m):
             m.write("k%d" % (i % 3), str(i))
         live = s.exactly(20)
     for since in list(range(start, start + 21)) + [0]:
-        equal(past(m, since, start + 20 - max(since, start)), live[max(since, start) - start:], "since %d" % since)
+        begin = max(since, start) - start
+        equal(past(m, since, 20 - begin), live[begin:], "since %d" % since)
     equal(past(m, 0, 7, pattern="k1"), [e for e in live if e["key"] == "k1"])
     m.remount()             # no buffer any more
     for since in (0, start, start + 7, start + 19, start + 20):
-        equal(past(m, since, start + 20 - max(since, start)), live[max(since, start) - start:], "since %d" % since)
+        begin = max(since, start) - start
+        equal(past(m, since, 20 - begin), live[begin:], "since %d" % since)
     with Stream(m, since=start + 18) as s:
         m.write("new", "1")
         equal([short(e) for e in s.exactly(3)][1:], [short(live[19]), ("created", "new", None, "1")])

@@ -72,6 +72,7 @@ static void same_transition(const struct transition *a, const struct transition 
 	assert_true(a->revision == b->revision);
 	assert_true(a->at == b->at);
 	assert_int_equal(a->by, b->by);
+	assert_int_equal(a->lease, b->lease);
 	same_bytes(a->action, b->action);
 	assert_int_equal(a->n_changes, b->n_changes);
 	for (size_t i = 0; i < a->n_changes; i++) {
@@ -235,6 +236,7 @@ static void random_transitions(void **state)
 			.revision = random_u64(),
 			.at = random_i64(),
 			.by = chance(50) ? (uint32_t)random_u64() : 0,
+			.lease = chance(50) ? (int64_t)random_u64() : 0,
 			.action = chance(30) ? random_bytes(256) : bytes_of(NULL, 0),
 			.changes = changes,
 			.n_changes = chance(70) ? 1 : 1 + random_number() % 8,
