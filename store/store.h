@@ -119,7 +119,7 @@ struct store_config {
 	bool sync;             /* every commit answers when it is on the disk */
 	bool read_only;        /* nothing is written, no lock is taken */
 	uint64_t segment_size; /* 0: default */
-	uint64_t compact_min;  /* bytes below which it never compacts by itself; 0: default (1 MiB) */
+	uint64_t compact_min;  /* bytes below which it never compacts by itself; 0: default (8 MiB) */
 	int64_t lock_wait;     /* ns to wait for another holder that is ending */
 	/* The root of a store that is made new. */
 	uid_t uid;
