@@ -233,8 +233,15 @@ static struct job *next_job(struct announcer *a)
 
 	for (;;) {
 		if (a->gone && a->root >= 0) {
-			close(a->root);
+			int root = a->root;
+
+			/* The last hold on a mount: the kernel drops all that it has
+			 * cached of it, which may be a million names. */
 			a->root = -1;
+			pthread_mutex_unlock(&a->lock);
+			close(root);
+			pthread_mutex_lock(&a->lock);
+			continue;
 		}
 		if (a->ending) {
 			return NULL;
@@ -747,15 +754,24 @@ bool announcer_look(struct announcer *a)
 	return a->gone;
 }
 
-static void destroy_jobs(struct announcer *a, struct job *j)
+void announcer_stop(struct announcer *a)
+{
+	if (!a || !a->started) {
+		return;
+	}
+	let_go(a);
+	pthread_mutex_lock(&a->lock);
+	a->ending = true;
+	pthread_cond_signal(&a->wake);
+	pthread_mutex_unlock(&a->lock);
+}
+
+static void destroy_jobs(struct job *j)
 {
 	struct job *next;
 
 	for (; j; j = next) {
 		next = j->next;
-		if (j->kind == JOB_REMOVE) {
-			store_forget(a->store, j->ino, 1);
-		}
 		job_destroy(j);
 	}
 }
@@ -766,15 +782,10 @@ void announcer_destroy(struct announcer *a)
 		return;
 	}
 	if (a->started) {
-		let_go(a);
-		pthread_mutex_lock(&a->lock);
-		a->ending = true;
-		pthread_cond_signal(&a->wake);
-		pthread_mutex_unlock(&a->lock);
 		pthread_join(a->thread, NULL);
 	}
-	destroy_jobs(a, a->queue);
-	destroy_jobs(a, a->finished);
+	destroy_jobs(a->queue);
+	destroy_jobs(a->finished);
 	table_finish(&a->by_ino);
 	if (a->completed >= 0) {
 		close(a->completed);

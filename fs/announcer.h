@@ -44,7 +44,11 @@ bool announcer_look(struct announcer *a);
 int announcer_poll_fd(const struct announcer *a);
 void announcer_dispatch(struct announcer *a);
 
-/* Ends the thread; the loop must have ended, or the session. NULL is fine. */
+/* The session has ended, and the store is about to: the thread is told to end.
+ * Waits for nothing. NULL is fine. */
+void announcer_stop(struct announcer *a);
+
+/* Waits for the thread, which must have been stopped. NULL is fine. */
 void announcer_destroy(struct announcer *a);
 
 /* --- for the request handlers --------------------------------------------- */

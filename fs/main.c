@@ -206,7 +206,7 @@ static int run(struct daemon *d, const struct options *o, const char *location, 
 	} else if (serve(&state, &fe, o, location) == 0) {
 		status = STATUS_OK;
 	}
-	announcer_destroy(fe.announcer);
+	announcer_stop(fe.announcer);
 	mapping_destroy(fe.mapping);
 	events_destroy(fe.events);
 	control_destroy(fe.control);
@@ -216,6 +216,8 @@ static int run(struct daemon *d, const struct options *o, const char *location, 
 			strerror(r < 0 ? -r : EIO));
 		status = STATUS_NOT_CLOSED;
 	}
+	/* It may be long, and the next mount of the store need not wait for it. */
+	announcer_destroy(fe.announcer);
 	return status;
 }
 
