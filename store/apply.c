@@ -207,12 +207,12 @@ static void put_attributes(const struct context *x, struct node *n, const struct
 	if (c->fields & HAS_MTIME) {
 		n->mtime = c->mtime;
 	} else if (changes_value) {
-		n->mtime = x->tr->at;
+		n->mtime = x->tr->at - c->age;
 	}
 	if (c->fields & HAS_ATIME) {
 		n->atime = c->atime;
 	}
-	n->changed = x->tr->at;
+	n->changed = x->tr->at - c->age;
 	n->revision = x->tr->revision ? x->tr->revision : n->revision;
 	if (changes_value || is_new) {
 		n->version++;

@@ -47,7 +47,7 @@ struct handle *handle_create(struct store *s, const struct store_caller *caller,
 	}
 	if (flags & O_TRUNC) {
 		h->has_stage = h->truncated = true;
-		h->written_at = s->now.wall;
+		h->written_at = h->changed_at = s->now.wall;
 	}
 	tree_ref(n);
 	n->n_open++;
@@ -173,7 +173,7 @@ int handle_resize(struct store *s, struct handle *h, uint64_t size)
 	s->handles.staged_bytes += h->stage.size;
 	if (rc == 0) {
 		h->written = true;
-		h->written_at = s->now.wall;
+		h->written_at = h->changed_at = s->now.wall;
 		h->staged.has_mtime = false;
 		h->error = 0;
 	}
@@ -239,6 +239,10 @@ void handle_commit(struct store *s, const struct store_caller *caller, struct ha
 	}
 	op->handle = h->id;
 	op->durable |= durable;
+	/* What fstat(2) has shown before the close is what stat(2) shows after it:
+	 * git, for one, goes by that. */
+	op->written_at = h->has_stage ? h->written_at : h->node->mtime;
+	op->changed_at = h->has_stage ? h->changed_at : h->node->changed;
 	if (revision) {
 		op->conditional = true;
 		op->revision = *revision;

@@ -30,6 +30,7 @@ struct handle {
 	bool truncated; /* by O_TRUNC: commits at release, not at flush */
 	bool written;	/* by write(2) or ftruncate(2): commits at flush */
 	int64_t written_at; /* wall */
+	int64_t changed_at; /* wall: the same, or when its times were set after that */
 	struct staged staged;
 	bool makes;   /* its end makes the key, if that is still to be made */
 	int error;    /* why it commits nothing any more; until it is truncated */

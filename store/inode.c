@@ -91,6 +91,8 @@ void store_fill_stat(struct store *s, const struct node *n, struct stat *st)
 /* What a process that has something staged sees of it. */
 static void overlay(const struct handle *h, struct stat *st)
 {
+	const struct node *n = h ? h->node : NULL;
+
 	if (!h) {
 		return;
 	}
@@ -98,6 +100,9 @@ static void overlay(const struct handle *h, struct stat *st)
 		st->st_size = (off_t)h->stage.size;
 		st->st_blocks = (st->st_size + 511) / 512;
 		st->st_mtim = timespec_of(h->written_at);
+	}
+	if (h->changed_at > n->changed) {
+		st->st_ctim = timespec_of(h->changed_at);
 	}
 	if (h->staged.has_mtime) {
 		st->st_mtim = timespec_of(h->staged.mtime);
@@ -284,6 +289,7 @@ static void stage_times(struct handle *h, const struct stat *attr, unsigned whic
 		h->staged.has_mtime = true;
 		h->staged.mtime = which & STORE_SET_MTIME_NOW ? now : wall_of(attr->st_mtim);
 	}
+	h->changed_at = now;
 	if (which & (STORE_SET_ATIME | STORE_SET_ATIME_NOW)) {
 		h->staged.has_atime = true;
 		h->staged.atime = which & STORE_SET_ATIME_NOW ? now : wall_of(attr->st_atim);

@@ -91,6 +91,23 @@ static int plan_deadlines(struct op *op, const struct node *n, enum deadline_rul
 	return 0;
 }
 
+/* The times of what was staged: when it was, unless somebody else has set the
+ * value since. Then it changes now, and no time goes back. */
+static void plan_times(const struct op *op, const struct node *n, struct change *c)
+{
+	int64_t changed_at = op->changed_at > n->changed ? op->changed_at : n->changed;
+
+	if (op->written_at == 0 || op->written_at < n->mtime || changed_at >= op->moment.wall) {
+		return;
+	}
+	c->fields |= HAS_AGE;
+	c->age = op->moment.wall - changed_at;
+	if (op->written_at != changed_at) {
+		c->fields |= HAS_MTIME;
+		c->mtime = op->written_at;
+	}
+}
+
 /* What was staged besides the value. */
 static int plan_staged(struct op *op, struct change *c)
 {
@@ -242,6 +259,7 @@ int plan_value(struct op *op, struct value *value, bool keep_ttl)
 	if (!n->is_pending || value) {
 		drop_set_id(op, n, c);
 	}
+	plan_times(op, n, c);
 	rc = plan_staged(op, c);
 	if (rc || n->is_pending) {
 		return rc;
@@ -654,7 +672,7 @@ void store_write(struct store *s, const struct store_caller *caller, uint64_t ha
 	}
 	memcpy(h->stage.data + offset, data.data, data.size);
 	h->written = true;
-	h->written_at = s->now.wall;
+	h->written_at = h->changed_at = s->now.wall;
 	h->staged.has_mtime = false;
 	result.ino = h->node->ino;
 	reply_with(reply, 0, &result);

@@ -66,6 +66,7 @@ struct op {
 	struct buffer data;
 	struct value *value; /* to become the node's */
 	bool has_value;
+	int64_t written_at, changed_at; /* wall: when what was staged was; 0: now */
 	struct staged staged;
 	bool counted;	   /* among the commits of a pending node */
 	bool conditional;  /* only at this revision: */

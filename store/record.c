@@ -265,6 +265,9 @@ static void add_change(struct encoder *e, struct json_object *object, const stru
 	if (c->fields & HAS_ATIME) {
 		add_signed(e, object, "atime", c->atime);
 	}
+	if (c->fields & HAS_AGE) {
+		add_signed(e, object, "age", c->age);
+	}
 	if (c->fields & HAS_EXPIRES) {
 		add_signed(e, object, "expires", c->expires);
 		if (c->ttl != 0) {
@@ -611,6 +614,7 @@ enum field {
 	F_RDEV,
 	F_MTIME,
 	F_ATIME,
+	F_AGE,
 	F_EXPIRES,
 	F_TTL,
 	F_VERSION,
@@ -637,6 +641,7 @@ static const char *const field_names[F_NONE] = {
 	"rdev",
 	"mtime",
 	"atime",
+	"age",
 	"expires",
 	"ttl",
 	"version",
@@ -694,6 +699,9 @@ static int get_change_field(struct record_decoder *d, const char *key, struct js
 	case F_ATIME:
 		c->fields |= HAS_ATIME;
 		return ok(get_signed(o, &c->atime));
+	case F_AGE:
+		c->fields |= HAS_AGE;
+		return ok(get_signed(o, &c->age));
 	case F_EXPIRES:
 		c->fields |= HAS_EXPIRES;
 		return ok(get_signed(o, &c->expires));

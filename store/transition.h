@@ -68,6 +68,7 @@ struct xattr_change {
 #define HAS_RDEV (1u << 3)
 #define HAS_MTIME (1u << 4) /* else: `at`, if it has a value or is new */
 #define HAS_ATIME (1u << 5) /* else: unchanged; `at` for a new node */
+#define HAS_AGE (1u << 8) /* else 0 */
 #define HAS_EXPIRES (1u << 6) /* expires and ttl; expires 0: it is permanent from now on */
 /* In snapshots, where a line stands for all that made the node, and for
  * namespaces that no call has made: the root of a new store, what was lost. */
@@ -85,6 +86,7 @@ struct change {
 	struct bytes value;
 	uint64_t offset; /* CHANGE_APPEND */
 	int64_t mtime, atime; /* wall clock, ns */
+	int64_t age;	      /* ns from the last write(2) to the commit */
 	int64_t expires;      /* wall clock, ns; the deadline of `place`. 0: none */
 	int64_t ttl;          /* ns: what touch(1) starts anew */
 	const struct xattr_change *xattrs;

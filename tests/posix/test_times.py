@@ -301,5 +301,57 @@ def test_stamps_never_go_back(m):
     check(os.stat(d + "/g").st_mtime_ns > last, "a later file is not newer")
 
 
+def test_close_changes_no_times(m):
+    """What fstat shows after the last write or change is what stat shows after close:
+    git takes the times of what it checks out from fstat."""
+    d = area(m)
+    wait = os.path.join(d, "clock")
+
+    def tick():
+        """The file system's clock has moved on."""
+        before = time.time_ns()
+        while time.time_ns() < before + 5000000:
+            with open(wait, "wb"):
+                pass
+
+    def write(fd):
+        os.write(fd, b"value")
+
+    def write_and(then):
+        def act(fd):
+            write(fd)
+            tick()
+            then(fd)
+        return act
+    create = os.O_CREAT | os.O_WRONLY
+    with Cases() as t:
+        for number, (what, flags, act) in enumerate((
+                ("exclusive", create | os.O_EXCL, write),
+                ("new", create, write),
+                ("new and empty", create, lambda fd: None),
+                ("truncated", os.O_TRUNC | os.O_WRONLY, write),
+                ("truncated only", os.O_TRUNC | os.O_WRONLY, lambda fd: None),
+                ("written over", os.O_WRONLY, write),
+                ("appended", os.O_APPEND | os.O_WRONLY, write),
+                ("futimens", os.O_WRONLY, write_and(lambda fd: os.utime(fd, (5, 6)))),
+                ("fchmod", os.O_WRONLY, write_and(lambda fd: os.fchmod(fd, 0o600))),
+                ("ftruncate", os.O_WRONLY, write_and(lambda fd: os.ftruncate(fd, 2))))):
+            p = "%s/%d" % (d, number)
+            if not flags & os.O_CREAT:
+                with open(p, "wb") as f:
+                    f.write(b"old")
+            with t.case(what):
+                fd = os.open(p, flags, 0o644)
+                tick()
+                act(fd)
+                tick()
+                before = os.fstat(fd)
+                tick()
+                os.close(fd)
+                after = os.stat(p)
+                equal((after.st_mtime_ns, after.st_ctime_ns, after.st_size),
+                      (before.st_mtime_ns, before.st_ctime_ns, before.st_size), what)
+
+
 if __name__ == "__main__":
     main(globals())

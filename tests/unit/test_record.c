@@ -49,6 +49,7 @@ static void same_change(const struct change *a, const struct change *b)
 	assert_true(a->atime == b->atime);
 	assert_true(a->expires == b->expires);
 	assert_true(a->ttl == b->ttl);
+	assert_true(a->age == b->age);
 	assert_int_equal(a->n_xattrs, b->n_xattrs);
 	for (size_t i = 0; i < a->n_xattrs; i++) {
 		same_bytes(a->xattrs[i].name, b->xattrs[i].name);
@@ -200,6 +201,7 @@ static struct change random_change(void)
 	c.rdev = c.fields & HAS_RDEV ? random_u64() : 0;
 	c.mtime = c.fields & HAS_MTIME ? random_i64() : 0;
 	c.atime = c.fields & HAS_ATIME ? random_i64() : 0;
+	c.age = c.fields & HAS_AGE ? random_i64() : 0;
 	if (c.fields & HAS_EXPIRES) {
 		c.expires = random_i64();
 		c.ttl = chance(50) ? random_i64() : 0;
