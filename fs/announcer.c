@@ -22,6 +22,15 @@
  * inode locks, held by callers who wait for the loop, which goes on. Nobody waits
  * for the announcer while he holds what it needs.
  *
+ * It can be made to wait, though, by a caller who waits for something else while he
+ * holds a lock: a write(2) out of a mapping of a file on a file system that hangs.
+ * Then nothing is announced until that ends; the sweeping of expired keys goes on
+ * without, and it is logged. The end of the daemon does not depend on it.
+ *
+ * Whose rights it has. The calls are made with the daemon's, which are root's; so
+ * the way to a name is gone with openat2(2), through no symlink and onto no other
+ * mount, whatever is put in the place of a namespace meanwhile.
+ *
  * Order. By the time a removal is told the name may have been made anew, and the
  * kernel have told that already. The unlink then tells of an end that watchers
  * take for the new key's, so the making is told once more after it.
@@ -50,6 +59,7 @@
 #include "fs/announcer.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mountinfo.h"
 #include "base/table.h"
@@ -57,6 +67,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/openat2.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -67,6 +78,7 @@
 #include <sys/wait.h>
 
 #define MAX_REMOVALS 1024
+#define STUCK (5 * NSEC_PER_SEC)
 #define MAX_TRIES 100
 
 enum job_kind {
@@ -88,6 +100,7 @@ struct job {
 	mode_t mode;
 	unsigned tries;
 	bool misled; /* the path led elsewhere */
+	int error;   /* errno of its call */
 	char *path;
 	const char *name; /* in path */
 };
@@ -107,6 +120,7 @@ struct announcer {
 	pthread_cond_t wake;
 	struct job *queue, **tail;
 	struct job *current;  /* the thread is at it */
+	int64_t since;	      /* elapsed: since when */
 	struct job *finished; /* for the loop to free, or try again */
 	int root;	      /* the clone; the thread's from when it is `ready` */
 	bool ready;	      /* it has a table of descriptors of its own */
@@ -117,94 +131,108 @@ struct announcer {
 	/* The loop's. */
 	struct table by_ino; /* jobs that more changes can be merged into */
 	unsigned n_removals;
+	uint64_t n_lost; /* changes that were not announced */
 };
 
 /* --- the thread ------------------------------------------------------------ */
 
-static void set_mtime(int directory, const char *path, int flags)
+static int set_mtime(int directory, const char *name)
 {
 	/* The time is not looked at, by anybody. */
 	const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_nsec = 0}};
 
-	utimensat(directory, path, times, flags);
+	return utimensat(directory, name, times, AT_SYMLINK_NOFOLLOW);
 }
 
-/* No call takes a longer path than PATH_MAX: goes as far as it must before the
- * rest of it is short enough. Returns where that begins, `root` if it always
- * was; -1 if the way is not there any more. */
-static int walk(int root, const char **path)
+/* One step of the way: never through a symlink, never off this mount. Whoever may
+ * rename a namespace can put a symlink in its place at any moment, and the call
+ * that would follow it has the daemon's rights. */
+static int step(int at, const char *path)
 {
-	int at = root;
+	struct open_how how = {
+		.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV,
+	};
 
-	while (strlen(*path) >= PATH_MAX) {
-		const char *end = *path + PATH_MAX - 1;
+	return (int)syscall(SYS_openat2, at, path, &how, sizeof(how));
+}
+
+/* The namespace that a path leads to, as a descriptor of its own; *name is what is
+ * left, the last component. -1 if the way is not there. No call takes a longer path
+ * than PATH_MAX, so a long one is gone in pieces. */
+static int walk(int root, const char *path, const char **name)
+{
+	int at = fcntl(root, F_DUPFD_CLOEXEC, 0);
+	const char *end;
+
+	while (at >= 0 && (end = strrchr(path, '/'))) {
 		char part[PATH_MAX];
 		int next;
 
-		while (*end != '/') {
-			end--;
+		if (end - path >= PATH_MAX) {
+			end = path + PATH_MAX - 1;
+			while (*end != '/') {
+				end--;
+			}
 		}
-		memcpy(part, *path, (size_t)(end - *path));
-		part[end - *path] = 0;
-		next = openat(at, part, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (at != root) {
-			close(at);
-		}
-		if (next < 0) {
-			return -1;
-		}
+		memcpy(part, path, (size_t)(end - path));
+		part[end - path] = 0;
+		next = step(at, part);
+		close(at);
 		at = next;
-		*path = end + 1;
+		path = end + 1;
 	}
+	*name = path;
 	return at;
 }
 
-static void make_calls(int root, const char *path, const struct job *j)
+/* `name` is one component; none of the calls follows it if it is a symlink.
+ * 0 or an errno. */
+static int make_calls(int at, const char *name, const struct job *j)
 {
-	int fd;
+	int fd, r = 0;
 
 	switch (j->kind) {
 	case JOB_MODIFY:
-		set_mtime(root, path, AT_SYMLINK_NOFOLLOW);
+		r = set_mtime(at, name);
 		break;
 	case JOB_WRITE:
-		fd = openat(root, path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-		set_mtime(root, path, AT_SYMLINK_NOFOLLOW);
+		fd = openat(at, name, O_WRONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+		r = set_mtime(at, name);
 		if (fd >= 0) {
 			close(fd);
 		}
 		break;
 	case JOB_REMOVE:
-		unlinkat(root, path, S_ISDIR(j->mode) ? AT_REMOVEDIR : 0);
+		r = unlinkat(at, name, S_ISDIR(j->mode) ? AT_REMOVEDIR : 0);
 		break;
 	case JOB_MAKE:
 		if (S_ISDIR(j->mode)) {
-			mkdirat(root, path, 0700);
+			r = mkdirat(at, name, 0700);
 		} else if (S_ISREG(j->mode)) {
-			fd = openat(root, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-			if (fd >= 0) {
-				close(fd);
-			}
+			fd = openat(at, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+			r = fd < 0 ? -1 : close(fd);
 		} else if (S_ISLNK(j->mode)) {
-			symlinkat("?", root, path); /* where to is not looked at */
+			r = symlinkat("?", at, name); /* where to is not looked at */
 		} else {
-			mknodat(root, path, (j->mode & S_IFMT) | 0600, 0);
+			r = mknodat(at, name, (j->mode & S_IFMT) | 0600, 0);
 		}
 		break;
 	}
+	return r < 0 ? errno : 0;
 }
 
-static void carry_out(int root, const struct job *j)
+static int carry_out(int root, const struct job *j)
 {
-	const char *path = *j->path ? j->path : ".";
-	int at = walk(root, &path);
+	const char *name;
+	int at = walk(root, j->path, &name);
+	int r = 0;
 
 	if (at >= 0) {
-		make_calls(at, path, j);
-	}
-	if (at >= 0 && at != root) {
+		r = *name ? make_calls(at, name, j) : 0;
 		close(at);
 	}
+	return r;
 }
 
 /* Leaves the thread with these two descriptors, of its own: without the standard
@@ -258,6 +286,7 @@ static struct job *next_job(struct announcer *a)
 	}
 	j->state = UNDER_WAY;
 	a->current = j;
+	a->since = clock_elapsed(&clock_system);
 	return j;
 }
 
@@ -273,7 +302,7 @@ static void *run(void *arg)
 	pthread_cond_broadcast(&a->wake);
 	while (a->ready && (j = next_job(a))) {
 		pthread_mutex_unlock(&a->lock);
-		carry_out(a->root, j);
+		j->error = carry_out(a->root, j);
 		pthread_mutex_lock(&a->lock);
 		a->current = NULL;
 		j->state = DONE;
@@ -282,6 +311,7 @@ static void *run(void *arg)
 		eventfd_write(a->completed, 1);
 	}
 	pthread_mutex_unlock(&a->lock);
+	atomic_store(&a->tid, 0); /* somebody else's some day */
 	return NULL;
 }
 
@@ -339,6 +369,14 @@ static bool merge(struct announcer *a, enum job_kind kind, uint64_t ino)
 	return merged;
 }
 
+/* Said once, and then only counted. */
+static void lose(struct announcer *a, const char *why)
+{
+	if (a->n_lost++ == 0) {
+		log_warning("changes are not announced by inotify events: %s", why);
+	}
+}
+
 static void add(struct announcer *a, enum job_kind kind, uint64_t ino, uint64_t parent,
 	mode_t mode, struct bytes path)
 {
@@ -346,6 +384,11 @@ static void add(struct announcer *a, enum job_kind kind, uint64_t ino, uint64_t 
 	struct job *j;
 
 	if (mergeable && merge(a, kind, ino)) {
+		return;
+	}
+	if (kind == JOB_REMOVE && a->n_removals >= MAX_REMOVALS) {
+		lose(a, "a call on the mount does not return");
+		store_forget(a->store, ino, 1);
 		return;
 	}
 	j = calloc(1, sizeof(*j));
@@ -385,11 +428,25 @@ static void on_notice(void *arg, const struct store_notice *n)
 	}
 }
 
+/* Whether a job has been under way for so long that nobody can wait for it. */
+static bool is_stuck(struct announcer *a)
+{
+	bool stuck;
+
+	pthread_mutex_lock(&a->lock);
+	stuck = a->current && clock_elapsed(&clock_system) - a->since > STUCK;
+	pthread_mutex_unlock(&a->lock);
+	return stuck;
+}
+
 static unsigned room(void *arg)
 {
-	const struct announcer *a = arg;
+	struct announcer *a = arg;
 
-	return a->n_removals < MAX_REMOVALS ? MAX_REMOVALS - a->n_removals : 0;
+	if (a->n_removals >= MAX_REMOVALS) {
+		return is_stuck(a) ? 1 : 0; /* it will be lost, see add */
+	}
+	return MAX_REMOVALS - a->n_removals;
 }
 
 /* Tries a job again that was led astray. Returns whether it does. */
@@ -428,6 +485,9 @@ void announcer_dispatch(struct announcer *a)
 		next = done->next;
 		if (done->misled && retry(a, done)) {
 			continue;
+		}
+		if (done->error == EROFS) {
+			lose(a, "the file system is mounted read-only");
 		}
 		if (done->kind == JOB_REMOVE) {
 			a->n_removals--;
@@ -495,16 +555,14 @@ enum announcer_answer announcer_lookup(struct announcer *a, uint64_t parent, con
 		break;
 	}
 	/* A step on the way, through a namespace; else this is not the way. */
-	if (ino && strcmp(j->name, name) != 0) {
-		return ANNOUNCER_ORDINARY;
-	}
 	if (ino) {
 		int64_t lifetime;
 		const struct store_caller caller = {0};
 
 		if (store_getattr(a->store, &caller, ino, st, &lifetime) == 0 &&
 			S_ISDIR(st->st_mode)) {
-			j->misled = true; /* unless it is a step to one of its own name */
+			/* It may be a step to one of its own name. */
+			j->misled |= strcmp(j->name, name) == 0;
 			return ANNOUNCER_ORDINARY;
 		}
 	}
@@ -782,7 +840,13 @@ void announcer_destroy(struct announcer *a)
 		return;
 	}
 	if (a->started) {
-		pthread_join(a->thread, NULL);
+		struct timespec deadline;
+
+		clock_gettime(CLOCK_REALTIME, &deadline);
+		deadline.tv_sec += 10;
+		if (pthread_timedjoin_np(a->thread, NULL, &deadline) != 0) {
+			return; /* stuck in the kernel; the end of the process is its end */
+		}
 	}
 	destroy_jobs(a->queue);
 	destroy_jobs(a->finished);

@@ -201,6 +201,12 @@ static bool wants(const struct stream *s, struct bytes path)
 	return !s->pattern || pattern_matches(bytes_of_string(s->pattern), path);
 }
 
+/* What a match takes beyond looking, so that no pattern holds the loop for long. */
+static unsigned match_cost(const struct stream *s, struct bytes path)
+{
+	return s->pattern ? (unsigned)(strlen(s->pattern) * path.size / 1024) : 0;
+}
+
 static void pass(struct stream *s, const struct line *l)
 {
 	s->at++;
@@ -226,7 +232,9 @@ static bool has_next(struct stream *s, unsigned *looked)
 	}
 	for (; s->at < ring_end(r) && *looked > 0; --*looked) {
 		const struct line *l = ring_line(r, s->at);
+		unsigned cost = match_cost(s, line_path(l));
 
+		*looked -= cost < *looked ? cost : *looked - 1;
 		if (l->revision >= next_revision(s) && wants(s, line_path(l))) {
 			return true;
 		}

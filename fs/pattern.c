@@ -9,10 +9,17 @@
 
 #include <fnmatch.h>
 
+/* A longer one is taken for what it says, so that a match stays cheap. */
+#define BRACKET_MAX 64
+
 /* How long the bracket expression at the beginning is; 0 if it is none. */
 static size_t bracket_size(struct bytes p)
 {
 	size_t i = 1;
+
+	if (p.size > BRACKET_MAX) {
+		p.size = BRACKET_MAX;
+	}
 
 	i += i < p.size && (p.data[i] == '!' || p.data[i] == '^');
 	i += i < p.size && p.data[i] == ']';
@@ -41,7 +48,7 @@ static size_t bracket_size(struct bytes p)
 static bool matches_one(struct bytes p, char c, size_t *size)
 {
 	const char text[2] = {c, 0};
-	char bracket[256];
+	char bracket[BRACKET_MAX + 1];
 
 	*size = 1;
 	if (p.data[0] == '?') {
