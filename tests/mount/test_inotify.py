@@ -1225,5 +1225,51 @@ def test_in_a_mount_namespace(s):
     in_namespace(s, namespace_mount, s)
 
 
+@mount_only
+def test_symlink_in_the_way(m):
+    """An ordinary user puts a symlink where his namespace was, while announcements for it
+    wait: nothing is removed, made or touched where it leads, with the daemon's rights."""
+    count = 400
+    os.chmod(m.dir, 0o1777)
+    target = m.scratch.path("of-root")
+    os.mkdir(target, 0o700)
+    names = ["k%03d" % n for n in range(count)]
+    for name in names[::2]:
+        with open(os.path.join(target, name), "w") as f:
+            f.write("precious")
+    before = {n: os.stat(os.path.join(target, n)).st_mtime_ns for n in os.listdir(target)}
+
+    def attack():
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)
+        os.mkdir(m.path("d"))
+        for name in names:
+            m.write("d/" + name, "1")
+        end = time.time() + 1.5
+        for name in names:
+            m.set("d/" + name, "ttl", "%.3f" % max(end - time.time(), 0.001))
+        wait_for(lambda: not os.path.exists(m.path("d", names[0])), 20, "the expiry")
+        for name in names[1::2]:        # made anew: told once more
+            try:
+                m.write("d/" + name, "2")
+                m.set("d/" + name, "increment", "1")
+            except OSError:
+                pass
+        os.rename(m.path("d"), m.path("d2"))
+        os.symlink(target, m.path("d"))
+    child = os.fork()
+    if child == 0:
+        try:
+            attack()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    check(os.waitpid(child, 0)[1] == 0, "the attack itself failed")
+    m.unmount()         # what waits has been told, or never will be
+    after = {n: os.stat(os.path.join(target, n)).st_mtime_ns for n in os.listdir(target)}
+    equal(after, before, "what is in root's directory")
+
+
 if __name__ == "__main__":
     main(globals())
