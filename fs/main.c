@@ -54,7 +54,7 @@ static const char usage[] =
 	"    commit=SECONDS     a change is on the disk after so long (default 1);\n"
 	"                       0: only after fsync(2)\n"
 	"    sync               close(2) returns when the value is on the disk\n"
-	"    ro                 nothing is changed\n"
+	"    ro                 the mount is read-only\n"
 	"    lock_ttl=SECONDS, lock_keepalive, timeout=SECONDS\n"
 	"    segment_size=SIZE, compact_min=SIZE\n"
 	"    log_level=LEVEL    error, warning, info (default) or debug\n"
