@@ -40,6 +40,12 @@
  * which namespace the job is about. The job is then tried again by the path that
  * is now.
  *
+ * Lock directories. One that expires goes from below, name by name, and by the time
+ * that is told another may have its name. So such a job knows the namespaces of its
+ * path by number, and the lookups lead there. The kernel then takes the name for that
+ * of the old directory, until somebody looks it up again; what is at work in the
+ * new one does not notice.
+ *
  * The mount is not kept busy. What the thread acts through is a clone of it
  * (open_tree(2) with OPEN_TREE_CLONE), which umount(2) does not see; but as long
  * as it is open, the file system lives. So the table of mounts is watched, and
@@ -80,6 +86,7 @@
 #define MAX_REMOVALS 1024
 #define STUCK (5 * NSEC_PER_SEC)
 #define MAX_TRIES 100
+#define FUSE_ROOT 1
 
 enum job_kind {
 	JOB_MODIFY, /* IN_MODIFY */
@@ -103,6 +110,10 @@ struct job {
 	int error;   /* errno of its call */
 	char *path;
 	const char *name; /* in path */
+	/* JOB_REMOVE in a namespace that has expired: the namespaces of the path, by
+	 * number. Other ones may have their names by then. NULL: those that are there. */
+	uint64_t *way;
+	size_t n_way;
 };
 
 struct announcer {
@@ -319,6 +330,7 @@ static void *run(void *arg)
 
 static void job_destroy(struct job *j)
 {
+	free(j->way);
 	free(j->path);
 	free(j);
 }
@@ -334,6 +346,45 @@ static int job_set_path(struct job *j, struct bytes path)
 	free(j->path);
 	j->path = copy;
 	j->name = slash ? slash + 1 : copy;
+	return 0;
+}
+
+/* Notes the way to a namespace as it is now, while it is in its place. */
+static int job_set_way(struct job *j, struct store *store, uint64_t ino)
+{
+	uint64_t above = ino;
+	size_t n = 0;
+
+	while (above != FUSE_ROOT && store_parent(store, above, &above) == 0) {
+		n++;
+	}
+	j->way = calloc(n + 1, sizeof(*j->way));
+	if (!j->way) {
+		return -ENOMEM;
+	}
+	j->n_way = n;
+	while (n-- > 0) {
+		j->way[n] = ino;
+		store_parent(store, ino, &ino);
+	}
+	return 0;
+}
+
+/* Where the way goes on from `parent` under `name`; 0: it does not. */
+static uint64_t job_next(const struct job *j, uint64_t parent, const char *name)
+{
+	const char *part = j->path;
+	size_t size = strlen(name);
+
+	for (size_t i = 0; i < j->n_way; i++) {
+		size_t length = strcspn(part, "/");
+
+		if (parent == (i ? j->way[i - 1] : FUSE_ROOT) && length == size &&
+			memcmp(part, name, size) == 0) {
+			return j->way[i];
+		}
+		part += length + (part[length] == '/');
+	}
 	return 0;
 }
 
@@ -378,7 +429,7 @@ static void lose(struct announcer *a, const char *why)
 }
 
 static void add(struct announcer *a, enum job_kind kind, uint64_t ino, uint64_t parent,
-	mode_t mode, struct bytes path)
+	mode_t mode, struct bytes path, bool below_expired)
 {
 	bool mergeable = kind == JOB_MODIFY || kind == JOB_WRITE;
 	struct job *j;
@@ -392,8 +443,11 @@ static void add(struct announcer *a, enum job_kind kind, uint64_t ino, uint64_t 
 		return;
 	}
 	j = calloc(1, sizeof(*j));
-	if (!j || job_set_path(j, path)) {
-		free(j);
+	if (!j || job_set_path(j, path) ||
+		(below_expired && job_set_way(j, a->store, parent))) {
+		if (j) {
+			job_destroy(j);
+		}
 		log_error("out of memory: a change is not announced");
 		if (kind == JOB_REMOVE) {
 			store_forget(a->store, ino, 1);
@@ -417,13 +471,13 @@ static void on_notice(void *arg, const struct store_notice *n)
 
 	switch (n->kind) {
 	case STORE_NOTICE_MODIFIED:
-		add(a, JOB_MODIFY, n->ino, 0, n->mode, n->path);
+		add(a, JOB_MODIFY, n->ino, 0, n->mode, n->path, false);
 		break;
 	case STORE_NOTICE_WRITTEN:
-		add(a, JOB_WRITE, n->ino, 0, n->mode, n->path);
+		add(a, JOB_WRITE, n->ino, 0, n->mode, n->path, false);
 		break;
 	case STORE_NOTICE_REMOVED:
-		add(a, JOB_REMOVE, n->ino, n->parent, n->mode, n->path);
+		add(a, JOB_REMOVE, n->ino, n->parent, n->mode, n->path, n->below_expired);
 		break;
 	}
 }
@@ -456,7 +510,7 @@ static bool retry(struct announcer *a, struct job *j)
 	uint64_t ino = j->kind == JOB_REMOVE || j->kind == JOB_MAKE ? j->parent : j->ino;
 	int r;
 
-	if (++j->tries == MAX_TRIES) {
+	if (++j->tries == MAX_TRIES || j->way) {
 		return false;
 	}
 	r = store_path(a->store, ino, &path);
@@ -532,6 +586,14 @@ enum announcer_answer announcer_lookup(struct announcer *a, uint64_t parent, con
 		return ANNOUNCER_ORDINARY;
 	}
 	ino = store_number(a->store, parent, name);
+	if (j->way) {
+		uint64_t next = job_next(j, parent, name);
+
+		if (next && next != ino) {
+			return store_stat_removed(a->store, next, st) == 0 ? ANNOUNCER_NODE :
+									     ANNOUNCER_NOTHING;
+		}
+	}
 	switch (j->kind) {
 	case JOB_REMOVE:
 		if (is_about(j, parent, name)) {
@@ -582,7 +644,7 @@ bool announcer_removed(struct announcer *a, uint64_t parent, const char *name)
 		return false; /* a namespace that happens to have that name */
 	}
 	if (ino && store_getattr(a->store, &caller, ino, &st, &lifetime) == 0) {
-		add(a, JOB_MAKE, ino, parent, st.st_mode, bytes_of_string(j->path));
+		add(a, JOB_MAKE, ino, parent, st.st_mode, bytes_of_string(j->path), false);
 	}
 	return true;
 }

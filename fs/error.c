@@ -47,6 +47,7 @@ static int number_of_outcome(enum store_outcome outcome)
 	case STORE_LOOP: /* a namespace moved into itself; symlinks are the kernel's */
 		return EINVAL;
 	case STORE_STALE:
+	case STORE_LOST:
 		return ESTALE;
 	}
 	return EIO;

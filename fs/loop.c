@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "fs/announcer.h"
 #include "fs/events.h"
+#include "fs/holder.h"
 #include "fs/ops.h"
 #include "fs/session.h"
 
@@ -178,6 +179,9 @@ static void turn(struct state *st, struct pollfd *fds, nfds_t n_fds, bool *more)
 	if (fds[4].revents) {
 		look_at_mounts(st);
 	}
+	if (fds[5].revents) {
+		holders_dispatch(st->loop->holders);
+	}
 	if (!st->working || !requests || now() >= st->due) {
 		tick(st);
 	}
@@ -194,7 +198,7 @@ int loop_run(const struct loop *l)
 {
 	struct state st = {.loop = l, .fuse = session_fuse(l->session), .end = INT64_MAX};
 	_cleanup_fd_ int signals = -1;
-	struct pollfd fds[5];
+	struct pollfd fds[6];
 	bool more = false;
 	sigset_t set;
 
@@ -211,9 +215,10 @@ int loop_run(const struct loop *l)
 	fds[2] = (struct pollfd){.fd = store_poll_fd(l->store), .events = POLLIN};
 	fds[3] = (struct pollfd){.fd = announcer_poll_fd(l->announcer), .events = POLLIN};
 	fds[4] = (struct pollfd){.fd = -1, .events = POLLPRI};
+	fds[5] = (struct pollfd){.fd = holders_poll_fd(l->holders), .events = POLLIN};
 	tick(&st);
 	while (!fuse_session_exited(st.fuse) && now() < st.end) {
-		turn(&st, fds, 5, &more);
+		turn(&st, fds, 6, &more);
 	}
 	events_end(l->events);
 	free(st.request.mem);

@@ -8,6 +8,7 @@
 
 struct announcer;
 struct events;
+struct holders;
 struct session;
 struct store;
 
@@ -16,6 +17,7 @@ struct loop {
 	struct store *store;     /* borrowed */
 	struct announcer *announcer; /* borrowed */
 	struct events *events;   /* borrowed */
+	struct holders *holders; /* borrowed */
 	/* Called once, when the mount answers. May be NULL. */
 	void (*ready)(void *arg);
 	void *arg;

@@ -12,6 +12,7 @@
 #include "fs/daemon.h"
 #include "fs/descriptors.h"
 #include "fs/events.h"
+#include "fs/holder.h"
 #include "fs/location.h"
 #include "fs/loop.h"
 #include "fs/mapping.h"
@@ -71,6 +72,7 @@ static const char usage[] =
 struct run {
 	struct daemon *daemon;
 	struct announcer *announcer;
+	struct holders *holders;
 	const char *dir;
 	dev_t device; /* of the mount, once it answers */
 	struct progress progress;
@@ -95,6 +97,20 @@ static unsigned writers_of(void *arg, pid_t process, uint64_t ino)
 	const struct run *run = arg;
 
 	return descriptors_that_write(process, ino, run->device);
+}
+
+static int describe_holder(void *arg, const struct store_caller *caller, struct buffer *out)
+{
+	const struct run *run = arg;
+
+	return holders_describe(run->holders, caller, out);
+}
+
+static int watch_holder(void *arg, struct bytes holder, uint64_t token)
+{
+	const struct run *run = arg;
+
+	return holders_watch(run->holders, holder, token);
 }
 
 /* A mount that is read-only may be mounted read-write later, so the store is
@@ -125,6 +141,10 @@ static int open_store(struct store **out, const struct options *o, const char *l
 	config.sync = o->sync;
 	config.writers_of = writers_of;
 	config.in_group = process_in_group;
+	config.holder = describe_holder;
+	config.watch_holder = watch_holder;
+	config.lock_ttl = o->lock_ttl;
+	config.lock_keepalive = o->lock_keepalive;
 	config.uid = getuid();
 	config.gid = getgid();
 	config.mode = 0755;
@@ -169,6 +189,7 @@ static int serve(struct run *run, struct frontend *fe, const struct options *o,
 		.store = fe->store,
 		.announcer = fe->announcer,
 		.events = fe->events,
+		.holders = run->holders,
 		.ready = on_ready,
 		.arg = run,
 	};
@@ -193,9 +214,16 @@ static int run(struct daemon *d, const struct options *o, const char *location, 
 	int r;
 
 	loop_block_signals();
-	if (open_store(&fe.store, o, location, &state) < 0) {
+	r = holders_create(&state.holders);
+	if (r < 0) {
+		log_error("%s", strerror(-r));
 		return status;
 	}
+	if (open_store(&fe.store, o, location, &state) < 0) {
+		holders_destroy(state.holders);
+		return status;
+	}
+	holders_set_store(state.holders, fe.store);
 	r = control_create(&fe.control, fe.store);
 	r = r ? r : events_create(&fe.events, fe.store);
 	r = r ? r : mapping_create(&fe.mapping, fe.store);
@@ -218,6 +246,7 @@ static int run(struct daemon *d, const struct options *o, const char *location, 
 	}
 	/* It may be long, and the next mount of the store need not wait for it. */
 	announcer_destroy(fe.announcer);
+	holders_destroy(state.holders);
 	return status;
 }
 

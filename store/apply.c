@@ -73,12 +73,44 @@ static void remove_entry(const struct context *x, struct entry *e)
 static void set_deadline(const struct context *x, struct entry *e, int64_t expires, int64_t ttl)
 {
 	if (expires == 0) {
-		expiry_clear(&x->t->expiry, e);
+		tree_clear_deadline(x->t, e);
 	} else if (x->t->replaying) {
-		expiry_set(&x->t->expiry, e, expires, ttl);
+		tree_set_deadline(x->t, e, expires, ttl);
 	} else {
-		expiry_set(&x->t->expiry, e, expires - x->now.lease + x->now.elapsed, ttl);
+		tree_set_deadline(x->t, e, expires - x->now.lease + x->now.elapsed, ttl);
 	}
+}
+
+/* What a change says of the lease of a name. */
+static void set_lease(const struct context *x, const struct change *c, struct prepared *p,
+	struct entry *e)
+{
+	if (!(c->fields & HAS_EXPIRES)) {
+		return;
+	}
+	if (p->lock) {
+		tree_clear_deadline(x->t, e); /* of the last holder */
+	}
+	set_deadline(x, e, c->expires, c->ttl);
+	if (p->lock && e->timer) {
+		tree_set_lock(x->t, e, steal_pointer(&p->lock));
+	}
+}
+
+/* The same for a further name in a snapshot. */
+static void set_lease_of_link(const struct context *x, const struct link *l, struct entry *e)
+{
+	struct lock *lock = l->lock.token ? lock_create(&l->lock) : NULL;
+
+	if (l->expires) {
+		set_deadline(x, e, l->expires, l->ttl);
+	}
+	if (lock && e->timer) {
+		tree_set_lock(x->t, e, lock);
+	} else {
+		lock_destroy(lock);
+	}
+	x->t->unresolved += l->lock.token && !tree_lock(x->t, e);
 }
 
 /* Whether `n` is `below`, or above it. */
@@ -264,8 +296,8 @@ static void apply_put(const struct context *x, const struct change *c, struct pr
 	put_attributes(x, n, c, is_new);
 	put_xattrs(n, c, p);
 	put_action(n, (c->fields & HAS_VALUE) != 0, p);
-	if (e && (c->fields & HAS_EXPIRES)) {
-		set_deadline(x, e, c->expires, c->ttl);
+	if (e) {
+		set_lease(x, c, p, e);
 	}
 	for (size_t i = 0; i < c->n_links && e; i++) {
 		struct entry *further = entry_create(place_name(&c->links[i].place));
@@ -275,8 +307,8 @@ static void apply_put(const struct context *x, const struct change *c, struct pr
 			named = name_node(x, &c->links[i].place, n, &further);
 			entry_destroy(further);
 		}
-		if (named && c->links[i].expires) {
-			set_deadline(x, named, c->links[i].expires, c->links[i].ttl);
+		if (named) {
+			set_lease_of_link(x, &c->links[i], named);
 		}
 		t->unresolved += !named;
 	}
@@ -352,6 +384,7 @@ static void apply_link(const struct context *x, const struct change *c, struct p
 		return;
 	}
 	touch_namespace(x, e->parent);
+	set_lease(x, c, p, e);
 	n->changed = x->tr->at;
 	n->revision = x->tr->revision;
 }
@@ -365,10 +398,14 @@ static void apply_remove(const struct context *x, const struct change *c)
 	if (e) {
 		if (n->nlink == 1 && c->type == CHANGE_EXPIRE) {
 			/* A handle may keep it; it shows nothing more of it. But what is
-			 * written through one makes the key anew. */
+			 * written through one makes the key anew; not a lock, which is
+			 * another's by then. */
 			n->is_expired = true;
+			n->is_lost = tree_lock(x->t, e) != NULL;
 			parent = e->parent;
-			pend = n->handles != NULL;
+			pend = n->handles && !n->is_lost &&
+				(!parent->names ||
+					tree_alive(x->t, parent->names, x->now.elapsed));
 		}
 		remove_entry(x, e);
 		if (pend) {
@@ -381,8 +418,9 @@ static void apply_remove(const struct context *x, const struct change *c)
 	}
 }
 
-/* Moves a node from one name to another, with its deadline. */
-static void move(const struct context *x, struct entry *from, struct node *parent,
+/* Moves a node from one name to another, with its deadline. A lock is one no more,
+ * unless the change goes on to say so. Returns the new name. */
+static struct entry *move(const struct context *x, struct entry *from, struct node *parent,
 	struct entry **entry)
 {
 	const struct deadline *d = expiry_get(&x->t->expiry, from);
@@ -396,10 +434,11 @@ static void move(const struct context *x, struct entry *from, struct node *paren
 	tree_detach(x->t, from);
 	tree_attach(x->t, parent, to, n);
 	if (d) {
-		expiry_set(&x->t->expiry, to, kept.at, kept.ttl);
+		tree_set_deadline(x->t, to, kept.at, kept.ttl);
 	}
 	n->changed = x->tr->at;
 	n->revision = x->tr->revision;
+	return to;
 }
 
 static void apply_rename(const struct context *x, const struct change *c, struct prepared *p)
@@ -441,7 +480,7 @@ static void apply_rename(const struct context *x, const struct change *c, struct
 			remove_entry(x, old);
 		}
 	}
-	move(x, from, parent, &p->entry);
+	set_lease(x, c, p, move(x, from, parent, &p->entry));
 }
 
 static void apply_exchange(const struct context *x, const struct change *c, struct prepared *p)
@@ -475,7 +514,7 @@ static void apply_exchange(const struct context *x, const struct change *c, stru
 		move(x, b, a_parent, &p->entry2);
 		tree_attach(x->t, b_parent, to, n);
 		if (da) {
-			expiry_set(&x->t->expiry, to, kept.at, kept.ttl);
+			tree_set_deadline(x->t, to, kept.at, kept.ttl);
 		}
 		n->changed = x->tr->at;
 		n->revision = x->tr->revision;

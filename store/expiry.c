@@ -85,10 +85,16 @@ void expiry_set(struct expiry *x, struct entry *entry, int64_t at, int64_t ttl)
 	struct deadline d = {.at = at, .ttl = ttl, .entry = entry};
 
 	if (entry->timer) {
+		d.lock = x->heap[entry->timer - 1].lock;
 		settle(x, entry->timer - 1, d);
 	} else {
 		sift_up(x, x->size++, d);
 	}
+}
+
+void expiry_set_lock(struct expiry *x, const struct entry *entry, struct lock *lock)
+{
+	x->heap[entry->timer - 1].lock = lock;
 }
 
 void expiry_clear(struct expiry *x, struct entry *entry)

@@ -12,11 +12,16 @@
 #include <stdint.h>
 
 struct entry;
+struct lock;
+
+/* For what is kept alive from outside. */
+#define DEADLINE_NEVER (INT64_MAX / 2)
 
 struct deadline {
 	int64_t at;
 	int64_t ttl; /* what touch(1) starts anew */
 	struct entry *entry;
+	struct lock *lock; /* that the name is; NULL: an ordinary name. Not owned here */
 };
 
 struct expiry {
@@ -29,8 +34,11 @@ void expiry_finish(struct expiry *x);
 /* Room for n more, so that so many expiry_set cannot fail. 0 or -ENOMEM. */
 int expiry_reserve(struct expiry *x, size_t n);
 
-/* Sets or moves the deadline of an entry. */
+/* Sets or moves the deadline of an entry; a lock stays what it is. */
 void expiry_set(struct expiry *x, struct entry *entry, int64_t at, int64_t ttl);
+
+/* Says which lock the entry is, or (NULL) that it is none. It has a deadline. */
+void expiry_set_lock(struct expiry *x, const struct entry *entry, struct lock *lock);
 
 /* Takes it away, if it has one. */
 void expiry_clear(struct expiry *x, struct entry *entry);

@@ -15,13 +15,25 @@ void node_image_finish(struct node_image *image)
 	*image = (struct node_image){0};
 }
 
-static int64_t wall_deadline(const struct tree *t, const struct entry *e, struct moment now,
-	int64_t *ttl)
+static void image_lease(const struct tree *t, const struct entry *e, struct moment now,
+	struct link *out)
 {
 	const struct deadline *d = expiry_get(&t->expiry, e);
 
-	*ttl = d ? d->ttl : 0;
-	return d ? d->at - now.elapsed + now.lease : 0;
+	if (!d) {
+		return;
+	}
+	out->ttl = d->ttl;
+	/* Of what is kept alive, what it would be if that ended now. */
+	out->expires = (d->at == DEADLINE_NEVER ? now.elapsed + d->ttl : d->at) - now.elapsed +
+		now.lease;
+	if (d->lock) {
+		out->lock = (struct holding){
+			.token = d->lock->token,
+			.holder = lock_holder(d->lock),
+			.keepalive = d->lock->keepalive,
+		};
+	}
 }
 
 static int image_names(const struct tree *t, const struct node *n, struct moment now,
@@ -47,7 +59,7 @@ static int image_names(const struct tree *t, const struct node *n, struct moment
 	for (const struct entry *e = n->names; e && rc == 0; e = e->next_name) {
 		rc = tree_path(e->parent, entry_name(e), &out->paths);
 		out->links[i].place.parent = e->parent->ino;
-		out->links[i].expires = wall_deadline(t, e, now, &out->links[i].ttl);
+		image_lease(t, e, now, &out->links[i]);
 		ends[i++] = out->paths.size;
 	}
 	for (i = 0; i < n_names && rc == 0; i++) {
@@ -61,6 +73,8 @@ static int image_names(const struct tree *t, const struct node *n, struct moment
 		c->fields |= HAS_EXPIRES;
 		c->expires = out->links[0].expires;
 		c->ttl = out->links[0].ttl;
+		c->lock = out->links[0].lock;
+		c->fields |= c->lock.token ? HAS_LOCK : 0;
 	}
 	c->links = out->links + 1;
 	c->n_links = n_names - 1;

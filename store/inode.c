@@ -36,6 +36,16 @@ bool store_usable(struct store *s, const struct node *n)
 	return n->names ? tree_name(&s->tree, n, s->now.elapsed) != NULL : !n->is_expired;
 }
 
+int store_gone(struct store *s, const struct node *n)
+{
+	bool lost = n->is_lost;
+
+	for (const struct entry *e = n->is_pending ? NULL : n->names; e; e = e->next_name) {
+		lost |= tree_lock(&s->tree, e) != NULL;
+	}
+	return lost ? STORE_LOST : STORE_NOT_FOUND;
+}
+
 static struct timespec timespec_of(int64_t wall)
 {
 	struct timespec t = {.tv_sec = wall / NSEC_PER_SEC, .tv_nsec = wall % NSEC_PER_SEC};
@@ -198,7 +208,7 @@ static int plan_setattr(struct op *op)
 	int rc;
 
 	if (!store_usable(op->s, n)) {
-		return STORE_NOT_FOUND;
+		return store_gone(op->s, n);
 	}
 	if (which & STORE_SET_SIZE) {
 		struct buffer bytes = {0};

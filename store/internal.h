@@ -75,6 +75,8 @@ void store_fill_stat(struct store *s, const struct node *n, struct stat *st);
 /* Whether node n may still be used: it is the root, has a name that is alive,
  * is being made, or was removed (not expired) and is held open. */
 bool store_usable(struct store *s, const struct node *n);
+/* What to say of one that may not: STORE_LOST if it was a lock, else STORE_NOT_FOUND. */
+int store_gone(struct store *s, const struct node *n);
 
 /* Limits that the policy of a namespace, or the store, sets. */
 uint64_t store_max_value(const struct store *s, const struct node *parent);
@@ -94,6 +96,8 @@ int store_namespace(struct store *s, uint64_t ino, struct node **out);
 
 /* Expires the names of a node that are due, now. */
 void store_sweep(struct store *s, struct node *n);
+/* The same for one name, before it is made anew: so that its end is told first. */
+void store_sweep_name(struct store *s, uint64_t parent, const char *name);
 
 /* Expires up to `limit` keys that are due. Returns whether more are. */
 bool store_expire(struct store *s, unsigned limit);

@@ -28,7 +28,7 @@
 
 enum deadline_rule {
 	DEADLINE_KEEP,
-	DEADLINE_PLAIN_WRITE, /* the namespace's default, or none */
+	DEADLINE_PLAIN_WRITE, /* the namespace's default, or none; a lock's starts anew */
 	DEADLINE_RESTART,     /* touch(1) */
 };
 
@@ -37,13 +37,18 @@ static bool decide_deadline(struct op *op, const struct entry *e, const struct n
 	enum deadline_rule rule, struct change *c)
 {
 	const struct deadline *d = e ? expiry_get(&op->s->tree.expiry, e) : NULL;
+	bool is_lock = d && d->lock;
 	int64_t ttl = -1;
 
 	if (op->staged.has_ttl) {
+		/* Of a lock that is a further name of something, the lock's is meant. */
+		if (e && !is_lock && tree_lock_of(&op->s->tree, e->node, op->moment.elapsed)) {
+			return false;
+		}
 		ttl = op->staged.ttl;
 	} else if (rule == DEADLINE_KEEP) {
 		return false;
-	} else if (rule == DEADLINE_RESTART) {
+	} else if (rule == DEADLINE_RESTART || is_lock) {
 		if (!d) {
 			return false;
 		}
@@ -247,7 +252,7 @@ int plan_value(struct op *op, struct value *value, bool keep_ttl)
 	} else {
 		e = tree_name(&s->tree, n, op->moment.elapsed);
 		if (!e && (n->names || n->is_expired)) {
-			return STORE_NOT_FOUND; /* expired, and not to be made anew */
+			return store_gone(s, n); /* expired, and not to be made anew */
 		}
 		op->local = !e;
 		rc = e ? op_place(op, e->parent, entry_name(e), &c->place) : 0;
@@ -343,7 +348,10 @@ static int plan_create(struct op *op)
 		return op->flags & O_EXCL ? STORE_EXISTS : STORE_STALE;
 	}
 	if (op->node) {
-		return plan_value(op, NULL, false);
+		/* The change that gives it the name is the last. */
+		rc = plan_value(op, NULL, false);
+		return rc || !(op->flags & O_EXCL) ?
+			rc : lock_plan(op, parent, name, &op->changes[op->n_changes - 1]);
 	}
 	rc = store_may_add(op->s, parent);
 	rc = rc ? rc : op_clear(op, parent, name);
@@ -360,7 +368,8 @@ static int plan_create(struct op *op)
 	c->uid = op->caller.uid;
 	c->gid = parent->mode & S_ISGID ? parent->gid : op->caller.gid;
 	decide_deadline(op, NULL, parent, DEADLINE_PLAIN_WRITE, c);
-	return op_place(op, parent, name, &c->place);
+	rc = op->flags & O_EXCL ? lock_plan(op, parent, name, c) : 0;
+	return rc ? rc : op_place(op, parent, name, &c->place);
 }
 
 /* A key that others will see when it is committed. */
@@ -416,6 +425,9 @@ void store_create(struct store *s, const struct store_caller *caller, uint64_t p
 	if (p && caller->uid != 0 && caller->uid != p->node->uid) {
 		reply_with(reply, flags & O_EXCL ? STORE_EXISTS : -EACCES, NULL);
 		return;
+	}
+	if (flags & O_EXCL) {
+		store_sweep_name(s, parent, name);
 	}
 	if ((flags & O_EXCL) || (flags & O_ACCMODE) == O_RDONLY || caller->pid <= 0) {
 		/* Nothing will be staged, or it is to be seen at once, or its maker
@@ -546,7 +558,7 @@ static int plan_append(struct op *op)
 	c->offset = offset;
 	op->made = n->ino;
 	if (!e && (n->names || n->is_expired)) {
-		return STORE_NOT_FOUND;
+		return store_gone(s, n);
 	}
 	op->local = !e;
 	if (!e) {

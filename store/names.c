@@ -86,7 +86,8 @@ static int plan_make(struct op *op)
 		c->expires = op->moment.lease + ttl;
 		c->ttl = ttl;
 	}
-	return op_place(op, parent, name, &c->place);
+	rc = lock_plan(op, parent, name, c);
+	return rc ? rc : op_place(op, parent, name, &c->place);
 }
 
 static void make(struct store *s, const struct store_caller *caller, uint64_t parent,
@@ -99,6 +100,7 @@ static void make(struct store *s, const struct store_caller *caller, uint64_t pa
 		reply_with(reply, rc, NULL);
 		return;
 	}
+	store_sweep_name(s, parent, name);
 	op = op_create(s, caller, plan_make, NULL, name, NULL, reply);
 	if (!op) {
 		return;
@@ -216,7 +218,8 @@ static int plan_link(struct op *op)
 		return -ENOMEM;
 	}
 	op->made = n->ino;
-	return op_place(op, parent, name, &c->place);
+	rc = lock_plan(op, parent, name, c);
+	return rc ? rc : op_place(op, parent, name, &c->place);
 }
 
 void store_link(struct store *s, const struct store_caller *caller, uint64_t ino,
@@ -230,6 +233,7 @@ void store_link(struct store *s, const struct store_caller *caller, uint64_t ino
 		reply_with(reply, rc, NULL);
 		return;
 	}
+	store_sweep_name(s, parent, name);
 	op = op_create(s, caller, plan_link, n, name, NULL, reply);
 	if (op) {
 		op->applied = made;
@@ -331,6 +335,24 @@ static int may_replace(struct op *op, const struct node *from, const struct node
 	return node_is_directory(from) ? STORE_NOT_DIRECTORY : 0;
 }
 
+/* Half of an exchange: what e is under its other name, if it is a lock. */
+static int plan_arrival(struct op *op, const struct entry *e, const struct node *to_parent,
+	struct bytes to_name)
+{
+	struct change *c;
+	int rc;
+
+	if (!tree_lock(&op->s->tree, e)) {
+		return 0;
+	}
+	c = op_change(op, CHANGE_PUT, e->node->ino);
+	if (!c) {
+		return -ENOMEM;
+	}
+	rc = op_place(op, to_parent, to_name, &c->place);
+	return rc ? rc : lock_plan_move(op, e, false, to_parent, to_name, c);
+}
+
 static int plan_rename(struct op *op)
 {
 	struct bytes name = bytes_of_string(op->name);
@@ -376,7 +398,15 @@ static int plan_rename(struct op *op)
 		return -ENOMEM;
 	}
 	rc = op_place(op, parent, name, &c->place);
-	return rc ? rc : op_place(op, to_parent, to_name, &c->to);
+	rc = rc ? rc : op_place(op, to_parent, to_name, &c->to);
+	if (rc) {
+		return rc;
+	}
+	if (!exchange) {
+		return lock_plan_move(op, from, op->flags & RENAME_NOREPLACE, to_parent, to_name, c);
+	}
+	rc = plan_arrival(op, from, to_parent, to_name);
+	return rc ? rc : plan_arrival(op, to, parent, name);
 }
 
 void store_rename(struct store *s, const struct store_caller *caller, uint64_t parent,
@@ -395,6 +425,7 @@ void store_rename(struct store *s, const struct store_caller *caller, uint64_t p
 		reply_with(reply, rc, NULL);
 		return;
 	}
+	store_sweep_name(s, to_parent, to_name);
 	op = op_create(s, caller, plan_rename, NULL, name, to_name, reply);
 	if (op) {
 		op->parent = parent;

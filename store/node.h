@@ -81,6 +81,7 @@ struct node {
 	uint32_t epoch;		/* of the last snapshot that it is in */
 	bool is_pending;
 	bool is_expired; /* and has no name any more */
+	bool is_lost;	 /* and the name was a lock */
 };
 
 struct entry {

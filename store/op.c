@@ -49,6 +49,7 @@ static void op_destroy(struct op *op)
 	free(op->changes);
 	free(op->name);
 	free(op->to_name);
+	free(op->holder);
 	buffer_finish(&op->data);
 	value_unref(op->value);
 	staged_finish(&op->staged);
@@ -199,7 +200,8 @@ static const struct change *change_to_tell(const struct op *op)
 	for (size_t i = 0; i < op->n_changes; i++) {
 		const struct change *c = &op->changes[i];
 
-		if (op->notice == STORE_NOTICE_REMOVED ? c->type == CHANGE_EXPIRE :
+		if (op->notice == STORE_NOTICE_REMOVED ?
+				c->type == CHANGE_EXPIRE || c->type == CHANGE_REMOVE :
 			    c->type == CHANGE_APPEND || (c->fields & HAS_VALUE)) {
 			return c;
 		}
@@ -214,6 +216,7 @@ static void apply_and_tell(struct op *op)
 	const struct change *c = op->announces && s->listener && !op->local ?
 		change_to_tell(op) : NULL;
 	struct node *n = c ? tree_node(&s->tree, c->ino) : NULL;
+	struct node *parent = n ? tree_node(&s->tree, c->place.parent) : NULL;
 	uint64_t unresolved = s->tree.unresolved;
 	struct store_notice notice;
 
@@ -235,6 +238,8 @@ static void apply_and_tell(struct op *op)
 		.parent = c->place.parent,
 		.path = c->place.path,
 		.mode = n->mode,
+		.below_expired = parent && parent->names &&
+			!tree_alive(&s->tree, parent->names, op->moment.elapsed),
 	};
 	s->listener->notice(s->listener->arg, &notice);
 }
@@ -246,6 +251,9 @@ static void commit(struct op *op)
 	apply_and_tell(op);
 	free(op->prepared);
 	op->prepared = NULL;
+	if (op->holder) {
+		lock_taken(s, op->transition.revision);
+	}
 	if (op->applied) {
 		op->applied(op);
 	}

@@ -83,6 +83,8 @@ struct op {
 	size_t n_kept;
 	struct value *planned; /* the value that changes[0] sets; owned */
 	uint64_t made;	       /* the node that the plan makes */
+	char *holder;	       /* of the lock that it takes, from plan to plan; owned */
+	size_t holder_size;
 	uint64_t reserved;     /* the number of a new node, from plan to plan; 0: none yet */
 
 	struct store_result result;

@@ -15,6 +15,7 @@ struct policy *policy_create(void)
 	if (p) {
 		p->default_ttl = -1;
 		p->lock_ttl = -1;
+		p->lock_keepalive = -1;
 		p->max_value = UINT64_MAX;
 		p->max_keys = UINT64_MAX;
 	}
@@ -124,7 +125,14 @@ static int set_default_ttl(struct policy *p, struct bytes text)
 
 static int set_lock_ttl(struct policy *p, struct bytes text)
 {
-	return set_duration(&p->lock_ttl, text);
+	int64_t ttl;
+
+	/* 0 would be a lock that nobody ever holds. */
+	if (!parse_duration(text, &ttl) || ttl == 0) {
+		return -EINVAL;
+	}
+	p->lock_ttl = ttl;
+	return 0;
 }
 
 static int set_lock_suffix(struct policy *p, struct bytes text)

@@ -18,9 +18,9 @@
 
 struct policy {
 	int64_t default_ttl; /* ns; -1: none */
-	int64_t lock_ttl;    /* ns; -1: none */
+	int64_t lock_ttl;    /* ns, more than 0; -1: none */
 	char *lock_suffix;   /* NULL: none */
-	bool lock_keepalive;
+	int lock_keepalive;  /* 0 or 1; -1: none */
 	uint64_t history;   /* old values kept; 0: none */
 	uint64_t max_value; /* UINT64_MAX: none */
 	uint64_t max_keys;  /* UINT64_MAX: none */

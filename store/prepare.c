@@ -24,6 +24,7 @@ static void unprepare(struct prepared *p)
 	xattr_destroy_all(p->xattrs);
 	free(p->extra);
 	policy_destroy(p->policy);
+	lock_destroy(p->lock);
 	free(p->action);
 	*p = (struct prepared){0};
 }
@@ -88,6 +89,19 @@ static size_t names_added(const struct transition *tr)
 		n += tr->changes[i].type == CHANGE_EXCHANGE ? 2 : 1 + tr->changes[i].n_links;
 	}
 	return n;
+}
+
+/* A lock that a name is to be. */
+static int prepare_lock(const struct transition *tr, const struct change *c, struct prepared *p)
+{
+	struct holding holding = c->lock;
+
+	if (!(c->fields & HAS_LOCK)) {
+		return 0;
+	}
+	holding.token = holding.token ? holding.token : tr->revision;
+	p->lock = lock_create(&holding);
+	return p->lock ? 0 : -ENOMEM;
 }
 
 /* A new name at a place: an entry, and room for it. None if node `ino` has the
@@ -251,7 +265,11 @@ static int prepare(struct tree *t, const struct transition *tr, size_t i, struct
 {
 	const struct change *c = &tr->changes[i];
 	struct prepared *p = &prepared[i];
-	int rc;
+	int rc = prepare_lock(tr, c, p);
+
+	if (rc) {
+		return rc;
+	}
 
 	switch (c->type) {
 	case CHANGE_PUT:

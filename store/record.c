@@ -194,6 +194,21 @@ static void add_place(struct encoder *e, struct json_object *object, const char 
 	}
 }
 
+static void add_lock(struct encoder *e, struct json_object *object, const struct holding *lock)
+{
+	struct json_object *item = new_object(e);
+
+	/* Always there, so that the object is never empty. */
+	add_text(e, item, "holder", lock->holder);
+	if (lock->token != 0) {
+		add_unsigned(e, item, "token", lock->token);
+	}
+	if (lock->keepalive) {
+		add(e, item, "keepalive", json_object_new_boolean(1), strlen("true"));
+	}
+	add(e, object, "lock", item, 0);
+}
+
 static void add_xattrs(struct encoder *e, struct json_object *object, const struct change *c)
 {
 	struct json_object *list = new_array(e, c->n_xattrs);
@@ -230,6 +245,9 @@ static void add_links(struct encoder *e, struct json_object *object, const struc
 		}
 		if (l->ttl != 0) {
 			add_signed(e, item, "ttl", l->ttl);
+		}
+		if (l->lock.token != 0) {
+			add_lock(e, item, &l->lock);
 		}
 		add_element(e, list, item, 0);
 	}
@@ -274,6 +292,9 @@ static void add_change(struct encoder *e, struct json_object *object, const stru
 			add_signed(e, object, "ttl", c->ttl);
 		}
 	}
+	if (c->fields & HAS_LOCK) {
+		add_lock(e, object, &c->lock);
+	}
 	if (c->fields & HAS_HISTORY) {
 		add_unsigned(e, object, "version", c->version);
 		add_signed(e, object, "created", c->created);
@@ -304,7 +325,8 @@ static bool too_large(const struct transition *t)
 	for (size_t i = 0; i < t->n_changes; i++) {
 		const struct change *c = &t->changes[i];
 
-		sum += c->value.size + c->place.path.size + c->to.path.size + c->action.size;
+		sum += c->value.size + c->place.path.size + c->to.path.size + c->action.size +
+			c->lock.holder.size;
 		for (size_t k = 0; k < c->n_xattrs; k++) {
 			sum += c->xattrs[k].name.size + c->xattrs[k].value.size;
 		}
@@ -559,6 +581,30 @@ static int get_xattrs(struct record_decoder *d, struct json_object *o, struct ch
 	return 0;
 }
 
+static int get_lock(struct record_decoder *d, struct json_object *o, struct holding *out)
+{
+	int r = 0;
+
+	if (!json_object_is_type(o, json_type_object)) {
+		return -EINVAL;
+	}
+	json_object_object_foreach(o, key, value)
+	{
+		if (strcmp(key, "token") == 0) {
+			r = ok(get_unsigned(value, UINT64_MAX, &out->token));
+		} else if (strcmp(key, "holder") == 0) {
+			r = get_text(d, value, &out->holder);
+		} else if (strcmp(key, "keepalive") == 0) {
+			out->keepalive = json_object_get_boolean(value);
+			r = ok(json_object_is_type(value, json_type_boolean));
+		}
+		if (r < 0) {
+			break;
+		}
+	}
+	return r;
+}
+
 static int get_links(struct record_decoder *d, struct json_object *o, struct change *c)
 {
 	struct link *list;
@@ -590,6 +636,8 @@ static int get_links(struct record_decoder *d, struct json_object *o, struct cha
 				r = ok(get_signed(value, &l->expires));
 			} else if (strcmp(key, "ttl") == 0) {
 				r = ok(get_signed(value, &l->ttl));
+			} else if (strcmp(key, "lock") == 0) {
+				r = get_lock(d, value, &l->lock);
 			}
 			if (r < 0) {
 				break;
@@ -617,6 +665,7 @@ enum field {
 	F_AGE,
 	F_EXPIRES,
 	F_TTL,
+	F_HOLDING,
 	F_VERSION,
 	F_CREATED,
 	F_CHANGED,
@@ -644,6 +693,7 @@ static const char *const field_names[F_NONE] = {
 	"age",
 	"expires",
 	"ttl",
+	"lock",
 	"version",
 	"created",
 	"changed",
@@ -707,6 +757,9 @@ static int get_change_field(struct record_decoder *d, const char *key, struct js
 		return ok(get_signed(o, &c->expires));
 	case F_TTL:
 		return ok(get_signed(o, &c->ttl));
+	case F_HOLDING:
+		c->fields |= HAS_LOCK;
+		return get_lock(d, o, &c->lock);
 	case F_VERSION:
 		c->fields |= HAS_HISTORY;
 		return ok(get_unsigned(o, UINT64_MAX, &c->version));

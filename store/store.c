@@ -16,6 +16,7 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <json-c/json.h>
 #include <stdio.h>
 #include <sys/vfs.h>
@@ -23,6 +24,9 @@
 #define COMMIT_DEFAULT NSEC_PER_SEC
 #define COMPACT_MIN_DEFAULT (UINT64_C(8) << 20)
 #define LOCK_WAIT_DEFAULT (2 * NSEC_PER_SEC)
+#define LOCKS_NAME "locks"
+#define LOCKS_MODE (S_IFDIR | S_ISVTX | 0777)
+#define LOCKS_TTL_DEFAULT (30 * NSEC_PER_SEC)
 #define EXPIRE_BATCH 64
 #define EXPIRE_RETRY NSEC_PER_SEC
 #define EXPIRE_PAUSE NSEC_PER_MSEC
@@ -34,6 +38,7 @@ void store_config_init(struct store_config *config)
 		.commit = COMMIT_DEFAULT,
 		.compact_min = COMPACT_MIN_DEFAULT,
 		.lock_wait = LOCK_WAIT_DEFAULT,
+		.locks_ttl = LOCKS_TTL_DEFAULT,
 		.mode = 0755,
 		.uid = getuid(),
 		.gid = getgid(),
@@ -125,6 +130,10 @@ int store_namespace(struct store *s, uint64_t ino, struct node **out)
 	}
 	if (!node_is_directory(n)) {
 		return STORE_NOT_DIRECTORY;
+	}
+	if (s->tree.n_mortal > 0 && n->names &&
+		!tree_alive(&s->tree, n->names, clock_elapsed(s->config.clock))) {
+		return STORE_NOT_FOUND;
 	}
 	*out = n;
 	return 0;
@@ -269,11 +278,41 @@ static int plan_namespace(struct op *op)
 			  OP_NOTHING;
 }
 
+/* The root of a new store, and a lock namespace in it. All may use that, as they may
+ * /run/lock; it is an ordinary namespace that can be changed and removed. */
+static int plan_new_store(struct op *op)
+{
+	static const struct xattr_change attribute = {
+		.name = {.data = XATTR_CUBBY "lock_ttl", .size = sizeof(XATTR_CUBBY "lock_ttl") - 1},
+	};
+	struct xattr_change *ttl;
+	struct change *c;
+	int rc = plan_namespace(op);
+
+	op->data.size = 0;
+	rc = rc ? rc : buffer_printf(&op->data, "%" PRId64, op->s->config.locks_ttl / NSEC_PER_SEC);
+	c = rc ? NULL : op_change(op, CHANGE_PUT, op_number(op));
+	ttl = malloc(sizeof(*ttl));
+	if (op_keep(op, ttl) || !c) {
+		return -ENOMEM;
+	}
+	*ttl = attribute;
+	ttl->value = buffer_bytes(&op->data);
+	c->fields = HAS_MODE | HAS_OWNER;
+	c->mode = LOCKS_MODE;
+	c->uid = op->caller.uid;
+	c->gid = op->caller.gid;
+	c->xattrs = ttl;
+	c->n_xattrs = 1;
+	return op_place(op, op->node, bytes_of_string(LOCKS_NAME), &c->place);
+}
+
 static void write_namespace(struct store *s, struct node *n)
 {
 	const struct store_caller maker = {.uid = s->config.uid, .gid = s->config.gid};
-	struct op *op = op_create(s, &maker, plan_namespace, n, NULL, NULL,
-		(struct store_reply){0});
+	bool is_new = s->tree.revision == 0 && s->config.locks_ttl > 0;
+	struct op *op = op_create(s, &maker, is_new ? plan_new_store : plan_namespace, n, NULL,
+		NULL, (struct store_reply){0});
 
 	if (op) {
 		op->durable = false;
@@ -335,6 +374,7 @@ int store_open(struct store **out, const struct store_config *config, char **err
 		return rc;
 	}
 	write_what_is_missing(s);
+	lock_revive_all(s);
 	*out = s;
 	return 0;
 }
@@ -375,32 +415,52 @@ void store_dispatch(struct store *s)
 	s->ops->dispatch(s->backend);
 }
 
-/* The key whose deadline is the soonest, if it has passed. */
+/* The end of a name that has expired. A namespace (a lock directory) goes from below,
+ * name by name, so that each is told; for readers all of it is gone already. */
+static int plan_end(struct op *op, const struct entry *e)
+{
+	const struct entry *child;
+	struct change *c;
+
+	while (node_is_directory(e->node) && (child = tree_next(e->node, 0))) {
+		e = child;
+	}
+	c = op_change(op, CHANGE_EXPIRE, e->node->ino);
+	return c ? op_place(op, e->parent, entry_name(e), &c->place) : -ENOMEM;
+}
+
+/* The name whose deadline is the soonest, if it has passed. */
 static int plan_expire(struct op *op)
 {
 	const struct deadline *d = expiry_first(&op->s->tree.expiry);
-	struct change *c;
 
-	if (!d || d->at > op->moment.elapsed) {
-		return OP_NOTHING;
-	}
-	c = op_change(op, CHANGE_EXPIRE, d->entry->node->ino);
-	return c ? op_place(op, d->entry->parent, entry_name(d->entry), &c->place) : -ENOMEM;
+	return d && d->at <= op->moment.elapsed ? plan_end(op, d->entry) : OP_NOTHING;
 }
 
 /* The name of op->node that is due. */
 static int plan_sweep(struct op *op)
 {
-	struct change *c;
 	struct entry *e;
 
 	for (e = op->node->is_pending ? NULL : op->node->names; e; e = e->next_name) {
 		if (!tree_alive(&op->s->tree, e, op->moment.elapsed)) {
-			c = op_change(op, CHANGE_EXPIRE, op->node->ino);
-			return c ? op_place(op, e->parent, entry_name(e), &c->place) : -ENOMEM;
+			return plan_end(op, e);
 		}
 	}
 	return OP_NOTHING;
+}
+
+/* The name op->name, if it is due. */
+static int plan_sweep_name(struct op *op)
+{
+	struct node *parent;
+	struct entry *e;
+
+	if (store_namespace(op->s, op->parent, &parent)) {
+		return OP_NOTHING;
+	}
+	e = tree_entry(&op->s->tree, parent, bytes_of_string(op->name));
+	return e && !tree_alive(&op->s->tree, e, op->moment.elapsed) ? plan_end(op, e) : OP_NOTHING;
 }
 
 static void expire_ended(struct op *op, int rc)
@@ -413,20 +473,30 @@ static void expire_ended(struct op *op, int rc)
 	}
 }
 
-void store_sweep(struct store *s, struct node *n)
+/* An op that expires what its plan finds; NULL without memory. */
+static struct op *create_end(struct store *s, int (*plan)(struct op *op), struct node *n,
+	const char *name)
 {
 	const struct store_caller nobody = {0};
+	struct op *op = op_create(s, &nobody, plan, n, name, NULL, (struct store_reply){0});
+
+	if (op) {
+		op->durable = false;
+		op->announces = true;
+		op->notice = STORE_NOTICE_REMOVED;
+		op->ended = expire_ended;
+	}
+	return op;
+}
+
+void store_sweep(struct store *s, struct node *n)
+{
 	struct op *op;
 
 	for (struct entry *e = n->is_pending ? NULL : n->names; e; e = e->next_name) {
 		if (!tree_alive(&s->tree, e, s->now.elapsed)) {
-			op = op_create(s, &nobody, plan_sweep, n, NULL, NULL,
-				(struct store_reply){0});
+			op = create_end(s, plan_sweep, n, NULL);
 			if (op) {
-				op->durable = false;
-				op->announces = true;
-				op->notice = STORE_NOTICE_REMOVED;
-				op->ended = expire_ended;
 				op_submit(op);
 			}
 			return;
@@ -434,10 +504,38 @@ void store_sweep(struct store *s, struct node *n)
 	}
 }
 
+void store_sweep_name(struct store *s, uint64_t parent, const char *name)
+{
+	struct bytes b = bytes_of_string(name);
+	uint64_t revision;
+	struct node *dir;
+	struct entry *e;
+	struct op *op;
+
+	if (s->tree.expiry.size == 0 || store_namespace(s, parent, &dir)) {
+		return;
+	}
+	store_now(s);
+	/* What there is no room to tell of, or cannot be done at once, is left to
+	 * the making of the name (op_clear). */
+	do {
+		e = tree_entry(&s->tree, dir, b);
+		if (!e || tree_alive(&s->tree, e, s->now.elapsed) || s->failed || s->running ||
+			(s->listener && s->listener->room(s->listener->arg) == 0)) {
+			return;
+		}
+		op = create_end(s, plan_sweep_name, NULL, name);
+		if (!op) {
+			return;
+		}
+		op->parent = parent;
+		revision = s->tree.revision;
+		op_submit(op);
+	} while (s->tree.revision > revision);
+}
+
 bool store_expire(struct store *s, unsigned limit)
 {
-	const struct store_caller nobody = {0};
-
 	while (limit-- > 0) {
 		const struct deadline *d = expiry_first(&s->tree.expiry);
 		struct op *op;
@@ -450,14 +548,10 @@ bool store_expire(struct store *s, unsigned limit)
 			s->expire_not_before = s->now.elapsed + EXPIRE_PAUSE;
 			return false;
 		}
-		op = op_create(s, &nobody, plan_expire, NULL, NULL, NULL, (struct store_reply){0});
+		op = create_end(s, plan_expire, NULL, NULL);
 		if (!op) {
 			return false;
 		}
-		op->durable = false;
-		op->announces = true;
-		op->notice = STORE_NOTICE_REMOVED;
-		op->ended = expire_ended;
 		op_submit(op);
 	}
 	return true;
@@ -584,6 +678,7 @@ int store_stats(struct store *s, struct buffer *out)
 		add_number(o, "keys", s->tree.n_keys);
 		add_number(o, "namespaces", s->tree.n_namespaces);
 		add_number(o, "keys_with_ttl", s->tree.expiry.size);
+		add_number(o, "locks", s->tree.locks.n_items);
 		add_number(o, "expired", s->expired);
 		add_number(o, "open_handles", s->handles.by_id.n_items);
 		add_number(o, "staged_bytes", s->handles.staged_bytes);

@@ -39,6 +39,7 @@
 #include <sys/types.h>
 
 struct store;
+struct store_caller;
 
 enum store_outcome {
 	STORE_OK = 0,
@@ -60,6 +61,7 @@ enum store_outcome {
 	STORE_TOO_MANY_LINKS,
 	STORE_LOOP,
 	STORE_STALE, /* the name has appeared meanwhile: look it up again (ESTALE) */
+	STORE_LOST,  /* the lock is not the caller's any more */
 };
 
 #define STORE_NAME_MAX 255
@@ -90,6 +92,7 @@ struct store_notice {
 	uint64_t parent;    /* STORE_NOTICE_REMOVED */
 	struct bytes path;  /* within the mount; borrowed during the call */
 	mode_t mode;
+	bool below_expired; /* STORE_NOTICE_REMOVED: a namespace above has expired too */
 };
 
 struct store_listener {
@@ -114,6 +117,17 @@ struct store_config {
 	unsigned (*writers_of)(void *arg, pid_t process, uint64_t ino);
 	/* Whether a process is in a group, by its supplementary groups too. NULL: no. */
 	bool (*in_group)(pid_t process, gid_t gid);
+	/* Says in one line of text who the caller is: the holder of a lock. NULL: in
+	 * few words. 0 or -ENOMEM. Called with `arg`. */
+	int (*holder)(void *arg, const struct store_caller *caller, struct buffer *out);
+	/* A descriptor (the store's from then on) of the process that `holder` has named,
+	 * if it still lives, else -1. Its end is told with store_holder_ended. NULL: no
+	 * lock is kept alive. */
+	int (*watch_holder)(void *arg, struct bytes holder, uint64_t token);
+	int64_t lock_ttl;      /* ns: names in ".lock" are locks in every namespace; 0: not */
+	bool lock_keepalive;   /* where a namespace does not say */
+	int64_t locks_ttl;     /* ns: of the lock namespace `locks` that a new store comes with;
+				* 0: with none */
 	uint64_t max_value;    /* bytes; 0: default */
 	int64_t commit;        /* ns until a change is on the disk by itself; 0: only when asked */
 	bool sync;             /* every commit answers when it is on the disk */
@@ -157,6 +171,9 @@ int64_t store_tick(struct store *s);
 
 /* Has notices told from now on; one listener, NULL for none. Borrowed. */
 void store_listen(struct store *s, const struct store_listener *listener);
+
+/* The process that holds this lock, which was kept alive, has ended. */
+void store_holder_ended(struct store *s, uint64_t token);
 
 /* --- who asks ---------------------------------------------------------- */
 
@@ -206,7 +223,8 @@ void store_forget(struct store *s, uint64_t ino, uint64_t count);
 int store_getattr(struct store *s, const struct store_caller *caller, uint64_t ino,
 	struct stat *st, int64_t *lifetime);
 
-/* The attributes of a node that a notice says was removed, as they were before. */
+/* The attributes of a node that a notice says was removed, as they were before; or of
+ * a namespace that has expired. */
 int store_stat_removed(struct store *s, uint64_t ino, struct stat *st);
 
 /* The number of the node that has a name now, 0 if there is none. Counts no

@@ -61,7 +61,8 @@ struct xattr_change {
 	bool removed;
 };
 
-/* What a CHANGE_PUT says. */
+/* What a CHANGE_PUT says; HAS_EXPIRES and HAS_LOCK also of the new name that a
+ * CHANGE_LINK or CHANGE_RENAME makes. */
 #define HAS_MODE (1u << 0) /* mode: permission bits and the type (S_IFMT) */
 #define HAS_OWNER (1u << 1) /* uid and gid */
 #define HAS_VALUE (1u << 2) /* value (a symlink's target too); CHANGE_APPEND has one without */
@@ -70,9 +71,19 @@ struct xattr_change {
 #define HAS_ATIME (1u << 5) /* else: unchanged; `at` for a new node */
 #define HAS_AGE (1u << 8) /* else 0 */
 #define HAS_EXPIRES (1u << 6) /* expires and ttl; expires 0: it is permanent from now on */
+/* The name is taken as a lock; comes with HAS_EXPIRES. A deadline without it leaves
+ * a lock what it is, but for expires 0, which makes it an ordinary name. */
+#define HAS_LOCK (1u << 9)
 /* In snapshots, where a line stands for all that made the node, and for
  * namespaces that no call has made: the root of a new store, what was lost. */
 #define HAS_HISTORY (1u << 7) /* version, created, changed, links, action */
+
+/* Who has a name as a lock. */
+struct holding {
+	uint64_t token;	     /* the revision of the acquisition; 0: of this transition */
+	struct bytes holder; /* text for people */
+	bool keepalive;	     /* the TTL runs from the end of the holder's process */
+};
 
 struct change {
 	enum change_type type;
@@ -89,6 +100,7 @@ struct change {
 	int64_t age;	      /* ns from the last write(2) to the commit */
 	int64_t expires;      /* wall clock, ns; the deadline of `place`. 0: none */
 	int64_t ttl;          /* ns: what touch(1) starts anew */
+	struct holding lock;  /* HAS_LOCK */
 	const struct xattr_change *xattrs;
 	size_t n_xattrs;
 	/* HAS_HISTORY */
@@ -103,6 +115,7 @@ struct change {
 struct link {
 	struct place place;
 	int64_t expires, ttl;
+	struct holding lock; /* token 0: it is none */
 };
 
 /* The newest time that a transition knows of. */

@@ -55,7 +55,17 @@ bool tree_alive(const struct tree *t, const struct entry *e, int64_t elapsed)
 {
 	const struct deadline *d = expiry_get(&t->expiry, e);
 
-	return !d || d->at > elapsed;
+	if (t->n_mortal == 0) {
+		return !d || d->at > elapsed;
+	}
+	while (!d || d->at > elapsed) {
+		e = e->parent->names;
+		if (!e) {
+			return true;
+		}
+		d = expiry_get(&t->expiry, e);
+	}
+	return false;
 }
 
 struct entry *tree_find(const struct tree *t, const struct node *parent, struct bytes name,
@@ -149,6 +159,43 @@ int tree_path(const struct node *parent, struct bytes name, struct buffer *out)
 	return rc ? rc : buffer_append(out, name.data, name.size);
 }
 
+/* --- deadlines ------------------------------------------------------------ */
+
+void tree_set_deadline(struct tree *t, struct entry *e, int64_t at, int64_t ttl)
+{
+	const struct lock *l = tree_lock(t, e);
+
+	t->n_mortal += !e->timer && node_is_directory(e->node);
+	expiry_set(&t->expiry, e, l && l->process >= 0 ? DEADLINE_NEVER : at, ttl);
+}
+
+static void drop_lock(struct tree *t, const struct entry *e)
+{
+	struct lock *l = tree_lock(t, e);
+
+	if (l) {
+		table_remove(&t->locks, &l->by_token);
+		lock_destroy(l);
+	}
+}
+
+void tree_clear_deadline(struct tree *t, struct entry *e)
+{
+	if (e->timer) {
+		drop_lock(t, e);
+		t->n_mortal -= node_is_directory(e->node);
+		expiry_clear(&t->expiry, e);
+	}
+}
+
+void tree_set_lock(struct tree *t, struct entry *e, struct lock *lock)
+{
+	drop_lock(t, e);
+	lock->entry = e;
+	table_insert(&t->locks, &lock->by_token, hash_number(lock->token));
+	expiry_set_lock(&t->expiry, e, lock);
+}
+
 /* --- names --------------------------------------------------------------- */
 
 static void close_up(struct directory *d)
@@ -228,7 +275,7 @@ void tree_detach(struct tree *t, struct entry *e)
 	size_t slot = slot_after(d, e->cookie) - 1;
 
 	count(t, e->node, e, -1);
-	expiry_clear(&t->expiry, e);
+	tree_clear_deadline(t, e);
 	table_remove(&t->by_name, &e->by_name);
 	d->slots[slot] = (uintptr_t)e->cookie << 1 | 1;
 	d->n_live--;
@@ -363,6 +410,7 @@ int tree_init(struct tree *t, uid_t uid, gid_t gid, mode_t mode, int64_t now)
 {
 	*t = (struct tree){.next_ino = INO_FIRST};
 	if (table_init(&t->by_ino) || table_init(&t->by_name) || table_init(&t->pending) ||
+		table_init(&t->locks) ||
 		!(t->root = node_create(INO_ROOT, S_IFDIR | (mode & 07777)))) {
 		tree_finish(t);
 		return -ENOMEM;
@@ -404,6 +452,15 @@ void tree_finish(struct tree *t)
 	table_finish(&t->by_ino);
 	table_finish(&t->by_name);
 	table_finish(&t->pending);
+	for (size_t i = 0; i < t->locks.n_buckets; i++) {
+		struct table_link *l;
+
+		while ((l = table_bucket(&t->locks, i))) {
+			table_remove(&t->locks, l);
+			lock_destroy(container_of(l, struct lock, by_token));
+		}
+	}
+	table_finish(&t->locks);
 	expiry_finish(&t->expiry);
 	free(t->restored);
 	t->restored = NULL;

@@ -14,6 +14,7 @@
 
 #include "base/table.h"
 #include "store/expiry.h"
+#include "store/lock.h"
 #include "store/node.h"
 #include "store/transition.h"
 
@@ -29,6 +30,8 @@ struct tree {
 	struct table pending; /* keys that are being made, the same way */
 	struct node *root;
 	struct expiry expiry; /* on the scale of clock_elapsed; while replaying, of the wall clock */
+	struct table locks;	/* by token */
+	uint64_t n_mortal;	/* namespaces that have a deadline */
 	uint64_t next_ino;
 	uint64_t revision; /* of the last transition applied */
 	bool replaying;
@@ -55,7 +58,8 @@ void tree_finish(struct tree *t);
 struct node *tree_node(const struct tree *t, uint64_t ino);
 /* Whatever its deadline. */
 struct entry *tree_entry(const struct tree *t, const struct node *parent, struct bytes name);
-/* Whether the entry's deadline, if any, is still to come. */
+/* Whether the deadline of the entry, if any, is still to come, and those of the
+ * namespaces above it. */
 bool tree_alive(const struct tree *t, const struct entry *e, int64_t elapsed);
 /* An entry that is alive, or NULL. */
 struct entry *tree_find(const struct tree *t, const struct node *parent, struct bytes name,
@@ -96,6 +100,12 @@ void tree_unref(struct tree *t, struct node *n, uint64_t count);
 
 /* Room for n more names in a namespace. 0 or -ENOMEM. */
 int tree_reserve(struct node *directory, size_t n);
+/* The deadline of a name. There must be room (expiry_reserve). */
+void tree_set_deadline(struct tree *t, struct entry *e, int64_t at, int64_t ttl);
+/* Takes the deadline away; a lock is none any more. */
+void tree_clear_deadline(struct tree *t, struct entry *e);
+/* The name, which has a deadline, is this lock (owned from here on) from now on. */
+void tree_set_lock(struct tree *t, struct entry *e, struct lock *lock);
 /* Gives a node the name that the entry (owned from here on) says. There must
  * be room in the namespace, and the name be free. */
 void tree_attach(struct tree *t, struct node *parent, struct entry *e, struct node *n);
@@ -116,6 +126,7 @@ struct prepared {
 	struct xattr *xattrs;
 	struct extra *extra;
 	struct policy *policy;
+	struct lock *lock;
 	char *action;
 };
 

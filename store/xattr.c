@@ -36,11 +36,15 @@ static int put_time(int64_t wall, struct buffer *out)
 	return buffer_append_string(out, text);
 }
 
-/* The soonest deadline of a node's names. */
+/* The deadline of the name that is a lock, or else the soonest of a node's names. */
 static const struct deadline *deadline_of(const struct store *s, const struct node *n)
 {
+	const struct lock *lock = tree_lock_of(&s->tree, n, s->now.elapsed);
 	const struct deadline *soonest = NULL;
 
+	if (lock) {
+		return expiry_get(&s->tree.expiry, lock->entry);
+	}
 	for (const struct entry *e = n->is_pending ? NULL : n->names; e; e = e->next_name) {
 		const struct deadline *d = expiry_get(&s->tree.expiry, e);
 
@@ -59,7 +63,8 @@ static int get_ttl(struct store *s, const struct node *n, struct buffer *out)
 	if (!d) {
 		return STORE_NO_ATTRIBUTE;
 	}
-	left = d->at > s->now.elapsed ? d->at - s->now.elapsed : 0;
+	left = d->at == DEADLINE_NEVER ? d->ttl :
+		d->at > s->now.elapsed ? d->at - s->now.elapsed : 0;
 	return buffer_printf(out, "%" PRId64 ".%06" PRId64, left / NSEC_PER_SEC,
 		left % NSEC_PER_SEC / 1000);
 }
@@ -68,7 +73,9 @@ static int get_expires(struct store *s, const struct node *n, struct buffer *out
 {
 	const struct deadline *d = deadline_of(s, n);
 
-	return d ? put_time(d->at - s->now.elapsed + s->now.wall, out) : STORE_NO_ATTRIBUTE;
+	/* While its holder is kept alive, nobody knows. */
+	return d && d->at != DEADLINE_NEVER ?
+		put_time(d->at - s->now.elapsed + s->now.wall, out) : STORE_NO_ATTRIBUTE;
 }
 
 static int get_created(struct store *s, const struct node *n, struct buffer *out)
@@ -102,6 +109,20 @@ static int get_action(struct store *s, const struct node *n, struct buffer *out)
 		return STORE_NO_ATTRIBUTE;
 	}
 	return buffer_append_string(out, n->extra->action);
+}
+
+static int get_token(struct store *s, const struct node *n, struct buffer *out)
+{
+	const struct lock *l = tree_lock_of(&s->tree, n, s->now.elapsed);
+
+	return l ? buffer_printf(out, "%" PRIu64, l->token) : STORE_NO_ATTRIBUTE;
+}
+
+static int get_holder(struct store *s, const struct node *n, struct buffer *out)
+{
+	const struct lock *l = tree_lock_of(&s->tree, n, s->now.elapsed);
+
+	return l ? buffer_append(out, l->holder, l->holder_size) : STORE_NO_ATTRIBUTE;
 }
 
 /* --- setting --------------------------------------------------------------------- */
@@ -284,32 +305,130 @@ static void set_cas(struct store *s, const struct store_caller *caller, struct n
 	op_submit(op);
 }
 
+/* The change of the lock that the op's token holds, or the errno that says that it does
+ * not any more. */
+static int plan_held(struct op *op, enum change_type type, struct change **c, struct entry **e)
+{
+	*e = tree_lock_by_token(&op->s->tree, op->node, op->revision, op->moment.elapsed);
+	if (!*e) {
+		return STORE_LOST;
+	}
+	*c = op_change(op, type, op->node->ino);
+	return *c ? op_place(op, (*e)->parent, entry_name(*e), &(*c)->place) : -ENOMEM;
+}
+
+/* Gives the lock this much time from now on. */
+static void plan_lease(const struct op *op, int64_t left, int64_t ttl, struct change *c)
+{
+	c->fields |= HAS_EXPIRES;
+	c->expires = op->moment.lease + left;
+	c->ttl = ttl;
+}
+
+static int plan_refresh(struct op *op)
+{
+	struct change *c;
+	struct entry *e;
+	int rc = plan_held(op, CHANGE_PUT, &c, &e);
+
+	if (rc == 0) {
+		const struct deadline *d = expiry_get(&op->s->tree.expiry, e);
+
+		plan_lease(op, d->ttl, d->ttl, c);
+	}
+	return rc;
+}
+
+static int plan_release(struct op *op)
+{
+	bool is_full = node_is_directory(op->node) && op->node->directory->n_live > 0;
+	struct change *c;
+	struct entry *e;
+	int rc = plan_held(op, is_full ? CHANGE_PUT : CHANGE_REMOVE, &c, &e);
+
+	if (rc == 0 && is_full) {
+		/* What is in it goes the way of what has expired, and is told as that is. */
+		plan_lease(op, 0, 0, c);
+	}
+	return rc;
+}
+
+static void act_on_lock(struct store *s, const struct store_caller *caller, struct node *n,
+	struct bytes value, bool release, struct store_reply reply)
+{
+	struct op *op;
+	uint64_t token;
+
+	if (!parse_unsigned(value, &token)) {
+		reply_with(reply, STORE_INVALID, NULL);
+		return;
+	}
+	op = op_create(s, caller, release ? plan_release : plan_refresh, n, NULL, NULL, reply);
+	if (op) {
+		op->revision = token;
+		op->announces = release;
+		op->notice = STORE_NOTICE_REMOVED;
+		op_submit(op);
+	}
+}
+
+static void set_refresh(struct store *s, const struct store_caller *caller, struct node *n,
+	struct bytes value, struct store_reply reply)
+{
+	act_on_lock(s, caller, n, value, false, reply);
+}
+
+static void set_release(struct store *s, const struct store_caller *caller, struct node *n,
+	struct bytes value, struct store_reply reply)
+{
+	act_on_lock(s, caller, n, value, true, reply);
+}
+
 /* --- the table ------------------------------------------------------------------------ */
+
+/* What has it: keys; namespaces; locks, of whatever type. */
+#define KEYS (1u << 0)
+#define NAMESPACES (1u << 1)
+#define LOCKS (1u << 2)
+#define ALL (KEYS | NAMESPACES | LOCKS)
 
 static const struct attribute {
 	const char *name; /* after "user.cubby." */
-	bool for_namespaces;
+	unsigned on;
 	int (*get)(struct store *s, const struct node *n, struct buffer *out);
 	void (*set)(struct store *s, const struct store_caller *caller, struct node *n,
 		struct bytes value, struct store_reply reply);
 	void (*remove)(struct store *s, const struct store_caller *caller, struct node *n,
 		struct store_reply reply);
 } attributes[] = {
-	{"ttl", false, get_ttl, set_ttl, remove_ttl},
-	{"expires", false, get_expires, NULL, NULL},
-	{"created", true, get_created, NULL, NULL},
-	{"modified", true, get_modified, NULL, NULL},
-	{"revision", true, get_revision, NULL, NULL},
-	{"version", false, get_version, NULL, NULL},
-	{"action", false, get_action, set_action, NULL},
-	{"increment", false, NULL, set_increment, NULL},
-	{"update", false, NULL, set_update, NULL},
-	{"cas", false, NULL, set_cas, NULL},
+	{"ttl", KEYS | LOCKS, get_ttl, set_ttl, remove_ttl},
+	{"expires", KEYS | LOCKS, get_expires, NULL, NULL},
+	{"created", ALL, get_created, NULL, NULL},
+	{"modified", ALL, get_modified, NULL, NULL},
+	{"revision", ALL, get_revision, NULL, NULL},
+	{"version", KEYS, get_version, NULL, NULL},
+	{"action", KEYS, get_action, set_action, NULL},
+	{"increment", KEYS, NULL, set_increment, NULL},
+	{"update", KEYS, NULL, set_update, NULL},
+	{"cas", KEYS, NULL, set_cas, NULL},
+	/* To somebody whose lock has gone, whatever is there now. */
+	{"token", ALL, get_token, NULL, NULL},
+	{"holder", ALL, get_holder, NULL, NULL},
+	{"refresh", ALL, NULL, set_refresh, NULL},
+	{"release", ALL, NULL, set_release, NULL},
 };
+
+static unsigned kind_of(const struct store *s, const struct node *n)
+{
+	unsigned kind = S_ISREG(n->mode) ? KEYS : node_is_directory(n) ? NAMESPACES : 0;
+
+	return kind | (tree_lock_of(&s->tree, n, s->now.elapsed) ? LOCKS : 0);
+}
 
 /* The row of a name that has the prefix; NULL if there is none for this kind of
  * node. */
-static const struct attribute *find_attribute(const struct node *n, struct bytes name)
+static const struct attribute *find_attribute(const struct store *s, const struct node *n,
+	struct bytes name)
 {
 	size_t prefix = strlen(XATTR_CUBBY);
 
@@ -318,7 +437,7 @@ static const struct attribute *find_attribute(const struct node *n, struct bytes
 		const struct attribute *a = &attributes[i];
 
 		if (bytes_equal(name, bytes_of_string(a->name)) &&
-			(a->for_namespaces || S_ISREG(n->mode))) {
+			(a->on & kind_of(s, n))) {
 			return a;
 		}
 	}
@@ -430,7 +549,7 @@ static int resolve(struct store *s, uint64_t ino, struct bytes name, struct node
 	*policy = false;
 	store_now(s);
 	if (!*n || !store_usable(s, *n)) {
-		return STORE_NOT_FOUND;
+		return *n ? store_gone(s, *n) : STORE_NOT_FOUND;
 	}
 	rc = check_name(name);
 	if (rc) {
@@ -440,7 +559,7 @@ static int resolve(struct store *s, uint64_t ino, struct bytes name, struct node
 		return 0;
 	}
 	*policy = node_is_directory(*n) && policy_knows(name);
-	*row = *policy ? NULL : find_attribute(*n, name);
+	*row = *policy ? NULL : find_attribute(s, *n, name);
 	return *policy || *row ? 0 : STORE_NO_ATTRIBUTE;
 }
 

@@ -32,6 +32,13 @@ static void same_place(const struct place *a, const struct place *b)
 	same_bytes(a->path, b->path);
 }
 
+static void same_holding(const struct holding *a, const struct holding *b)
+{
+	assert_true(a->token == b->token);
+	same_bytes(a->holder, b->holder);
+	assert_int_equal(a->keepalive, b->keepalive);
+}
+
 static void same_change(const struct change *a, const struct change *b)
 {
 	assert_int_equal(a->type, b->type);
@@ -49,6 +56,7 @@ static void same_change(const struct change *a, const struct change *b)
 	assert_true(a->atime == b->atime);
 	assert_true(a->expires == b->expires);
 	assert_true(a->ttl == b->ttl);
+	same_holding(&a->lock, &b->lock);
 	assert_true(a->age == b->age);
 	assert_int_equal(a->n_xattrs, b->n_xattrs);
 	for (size_t i = 0; i < a->n_xattrs; i++) {
@@ -65,6 +73,7 @@ static void same_change(const struct change *a, const struct change *b)
 		same_place(&a->links[i].place, &b->links[i].place);
 		assert_true(a->links[i].expires == b->links[i].expires);
 		assert_true(a->links[i].ttl == b->links[i].ttl);
+		same_holding(&a->links[i].lock, &b->links[i].lock);
 	}
 }
 
@@ -169,11 +178,21 @@ static struct xattr_change xattr_pool[64];
 static struct link link_pool[64];
 static size_t xattrs_used, links_used;
 
+/* The token is never 0: that is none at all, in a snapshot's links. */
+static struct holding random_holding(void)
+{
+	return (struct holding){
+		.token = random_u64() | 1,
+		.holder = random_bytes(100),
+		.keepalive = chance(50),
+	};
+}
+
 static struct change random_change(void)
 {
 	struct change c = {
 		.type = (enum change_type)(random_number() % 7),
-		.fields = (unsigned)random_number() & 0xff,
+		.fields = (unsigned)random_number() & 0x3ff,
 		.ino = random_u64(),
 		.place = random_place(),
 		.xattrs = xattr_pool + xattrs_used,
@@ -206,14 +225,21 @@ static struct change random_change(void)
 		c.expires = random_i64();
 		c.ttl = chance(50) ? random_i64() : 0;
 	}
+	if (c.fields & HAS_LOCK) {
+		c.lock = random_holding();
+	}
 	if (c.fields & HAS_HISTORY) {
 		c.version = random_u64();
 		c.created = random_i64();
 		c.changed = random_i64();
 		c.action = random_bytes(20);
 		for (c.n_links = 0; chance(40) && links_used < 64; c.n_links++) {
-			link_pool[links_used++] = (struct link){random_place(),
-				chance(50) ? random_i64() : 0, chance(50) ? random_i64() : 0};
+			link_pool[links_used++] = (struct link){
+				.place = random_place(),
+				.expires = chance(50) ? random_i64() : 0,
+				.ttl = chance(50) ? random_i64() : 0,
+				.lock = chance(50) ? random_holding() : (struct holding){0},
+			};
 		}
 	}
 	for (c.n_xattrs = 0; chance(40) && xattrs_used < 64; c.n_xattrs++) {

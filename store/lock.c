@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The cubbyfs authors */
+
+/* What makes a lock of a name.
+ *
+ * Taking one is nothing but the exclusive creation of a name, which the log
+ * orders like everything else: the second finds the name taken. What is added
+ * is a deadline, and who holds it. The token is the revision of the acquisition,
+ * so it grows from holder to holder, whatever happens in between.
+ *
+ * A holder that comes too late must not do any harm. What it does by name and token
+ * (refresh, release) is compared with the token that stands. What it writes
+ * through a descriptor goes to its own node, which by then is no lock any more,
+ * and fails. */
+#include "store/lock.h"
+
+#include "base/cleanup.h"
+#include "store/internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define MOUNT_WIDE_SUFFIX ".lock"
+
+struct lock *lock_create(const struct holding *h)
+{
+	size_t size = h->holder.size < LOCK_HOLDER_MAX ? h->holder.size : LOCK_HOLDER_MAX;
+	struct lock *l = malloc(sizeof(*l) + size);
+
+	if (!l) {
+		return NULL;
+	}
+	*l = (struct lock){
+		.token = h->token,
+		.process = -1,
+		.keepalive = h->keepalive,
+		.holder_size = (uint16_t)size,
+	};
+	if (size > 0) {
+		memcpy(l->holder, h->holder.data, size);
+	}
+	return l;
+}
+
+void lock_destroy(struct lock *l)
+{
+	if (l) {
+		if (l->process >= 0) {
+			close(l->process);
+		}
+		free(l);
+	}
+}
+
+struct bytes lock_holder(const struct lock *l)
+{
+	return bytes_of(l->holder, l->holder_size);
+}
+
+/* --- in the tree ------------------------------------------------------------ */
+
+struct lock *tree_lock(const struct tree *t, const struct entry *e)
+{
+	const struct deadline *d = expiry_get(&t->expiry, e);
+
+	return d ? d->lock : NULL;
+}
+
+struct lock *tree_lock_of(const struct tree *t, const struct node *n, int64_t elapsed)
+{
+	struct lock *newest = NULL;
+
+	if (t->locks.n_items == 0) {
+		return NULL;
+	}
+	for (const struct entry *e = n->is_pending ? NULL : n->names; e; e = e->next_name) {
+		struct lock *l = tree_alive(t, e, elapsed) ? tree_lock(t, e) : NULL;
+
+		if (l && (!newest || l->token > newest->token)) {
+			newest = l;
+		}
+	}
+	return newest;
+}
+
+struct entry *tree_lock_by_token(const struct tree *t, const struct node *n, uint64_t token,
+	int64_t elapsed)
+{
+	for (struct entry *e = n->is_pending ? NULL : n->names; e; e = e->next_name) {
+		const struct lock *l = tree_alive(t, e, elapsed) ? tree_lock(t, e) : NULL;
+
+		if (l && l->token == token) {
+			return e;
+		}
+	}
+	return NULL;
+}
+
+/* --- taking -------------------------------------------------------------------- */
+
+static bool ends_in(struct bytes name, const char *suffix)
+{
+	size_t size = strlen(suffix);
+
+	return name.size >= size && memcmp(name.data + name.size - size, suffix, size) == 0;
+}
+
+/* What becomes of `name` if it is made exclusively: the TTL of a lock in ns, or -1. */
+static int64_t ttl_of(const struct store *s, const struct node *parent, struct bytes name)
+{
+	const struct policy *p = parent->directory->policy;
+	int64_t ttl = s->config.lock_ttl > 0 ? s->config.lock_ttl : -1;
+	const char *suffix = MOUNT_WIDE_SUFFIX;
+
+	if (p && p->lock_ttl >= 0) {
+		ttl = p->lock_ttl;
+		suffix = "";
+	}
+	if (p && p->lock_suffix) {
+		suffix = p->lock_suffix;
+	}
+	return ttl >= 0 && ends_in(name, suffix) ? ttl : -1;
+}
+
+static bool keeps_alive(const struct store *s, const struct node *parent)
+{
+	const struct policy *p = parent->directory->policy;
+
+	return p && p->lock_keepalive >= 0 ? p->lock_keepalive : s->config.lock_keepalive;
+}
+
+/* Who the caller is, in words. Asked for once, however often the op is planned. */
+static int name_holder(struct op *op)
+{
+	const struct store_config *config = &op->s->config;
+	struct buffer text = {0};
+	int rc;
+
+	if (op->holder) {
+		return 0;
+	}
+	rc = config->holder ? config->holder(config->arg, &op->caller, &text) :
+			      buffer_printf(&text, "{\"pid\":%ld,\"uid\":%lu}",
+				      (long)store_process(op->s, &op->caller),
+				      (unsigned long)op->caller.uid);
+	if (rc) {
+		buffer_finish(&text);
+		return rc;
+	}
+	op->holder = text.data;
+	op->holder_size = text.size;
+	return 0;
+}
+
+static int take(struct op *op, const struct node *parent, int64_t ttl, struct change *c)
+{
+	int rc = name_holder(op);
+
+	if (rc) {
+		return rc;
+	}
+	c->fields |= HAS_EXPIRES | HAS_LOCK;
+	c->expires = op->moment.lease + ttl;
+	c->ttl = ttl;
+	c->lock = (struct holding){
+		.holder = bytes_of(op->holder, op->holder_size),
+		.keepalive = keeps_alive(op->s, parent),
+	};
+	return 0;
+}
+
+int lock_plan(struct op *op, const struct node *parent, struct bytes name, struct change *c)
+{
+	int64_t ttl = ttl_of(op->s, parent, name);
+
+	return ttl >= 0 ? take(op, parent, ttl, c) : 0;
+}
+
+int lock_plan_move(struct op *op, const struct entry *e, bool exclusive,
+	const struct node *to_parent, struct bytes to_name, struct change *c)
+{
+	bool is_lock = tree_lock(&op->s->tree, e) != NULL;
+	int64_t ttl = is_lock || exclusive ? ttl_of(op->s, to_parent, to_name) : -1;
+
+	if (ttl >= 0) {
+		return take(op, to_parent, ttl, c);
+	}
+	if (is_lock) {
+		c->fields |= HAS_EXPIRES;
+		c->expires = c->ttl = 0;
+	}
+	return 0;
+}
+
+/* --- holders that are kept alive ------------------------------------------------- */
+
+static void keep_alive(struct store *s, struct lock *l)
+{
+	struct entry *e = l->entry;
+	const struct deadline *d = expiry_get(&s->tree.expiry, e);
+	int64_t ttl = d->ttl;
+
+	l->process = s->config.watch_holder ?
+		s->config.watch_holder(s->config.arg, lock_holder(l), l->token) : -1;
+	tree_set_deadline(&s->tree, e, s->now.elapsed + ttl, ttl);
+}
+
+void lock_taken(struct store *s, uint64_t token)
+{
+	struct table_link *l = table_first(&s->tree.locks, hash_number(token));
+
+	for (; l; l = table_next(l)) {
+		struct lock *lock = container_of(l, struct lock, by_token);
+
+		if (lock->token == token && lock->keepalive && lock->process < 0) {
+			keep_alive(s, lock);
+		}
+	}
+}
+
+void lock_revive_all(struct store *s)
+{
+	for (size_t i = 0; i < s->tree.locks.n_buckets; i++) {
+		for (struct table_link *l = table_bucket(&s->tree.locks, i); l; l = l->next) {
+			struct lock *lock = container_of(l, struct lock, by_token);
+
+			if (lock->keepalive) {
+				keep_alive(s, lock);
+			}
+		}
+	}
+}
+
+void store_holder_ended(struct store *s, uint64_t token)
+{
+	struct table_link *l = table_first(&s->tree.locks, hash_number(token));
+
+	store_now(s);
+	for (; l; l = table_next(l)) {
+		struct lock *lock = container_of(l, struct lock, by_token);
+		const struct deadline *d = expiry_get(&s->tree.expiry, lock->entry);
+		int64_t ttl = d->ttl;
+
+		if (lock->token == token && lock->process >= 0) {
+			close(lock->process);
+			lock->process = -1;
+			tree_set_deadline(&s->tree, lock->entry, s->now.elapsed + ttl, ttl);
+		}
+	}
+}
