@@ -330,6 +330,10 @@ void store_setattr(struct store *s, const struct store_caller *caller, uint64_t 
 		reply_with(reply, -EROFS, NULL);
 		return;
 	}
+	if (!store_usable(s, n)) {
+		reply_with(reply, store_gone(s, n), NULL);
+		return;
+	}
 	if (!h && n->handles) {
 		h = handle_of(s, caller, n);
 	}
@@ -340,7 +344,8 @@ void store_setattr(struct store *s, const struct store_caller *caller, uint64_t 
 	}
 	if (rc == 0 && h && (h->has_stage || n->is_pending) && (which & times)) {
 		stage_times(h, attr, which, s->now.wall);
-		which &= ~times;
+		/* A lock is refreshed now, not when it is closed. */
+		which &= tree_lock_of(&s->tree, n, s->now.elapsed) ? ~0u : ~times;
 	}
 	if (rc == 0 && n->is_pending && which) {
 		set_pending(n, attr, which, s->now.wall);

@@ -195,57 +195,130 @@ int lock_plan_move(struct op *op, const struct entry *e, bool exclusive,
 
 /* --- holders that are kept alive ------------------------------------------------- */
 
-static void keep_alive(struct store *s, struct lock *l)
+/* While its holder lives a lock has no deadline but for the log, which is told of the
+ * end: from then on it is a lock as any other. Whoever opens the store looks whether
+ * those that are still kept alive have holders that live. */
+
+/* The next lock with this token after `l` (NULL: from the start); an exchange takes two
+ * at once. */
+static struct lock *next_by_token(const struct store *s, const struct lock *l, uint64_t token)
 {
-	struct entry *e = l->entry;
-	const struct deadline *d = expiry_get(&s->tree.expiry, e);
-	int64_t ttl = d->ttl;
+	struct table_link *at = l ? table_next(&l->by_token) :
+				    table_first(&s->tree.locks, hash_number(token));
+
+	for (; at; at = table_next(at)) {
+		struct lock *found = container_of(at, struct lock, by_token);
+
+		if (found->token == token) {
+			return found;
+		}
+	}
+	return NULL;
+}
+
+/* The lock that op->revision is the token of is kept alive no more. */
+static int plan_ended(struct op *op)
+{
+	struct entry *e = tree_lock_by_token(&op->s->tree, op->node, op->revision,
+		op->moment.elapsed);
+	const struct lock *l = e ? tree_lock(&op->s->tree, e) : NULL;
+	struct change *c;
+	char *holder;
+
+	if (!l || !l->keepalive) {
+		return OP_NOTHING;
+	}
+	c = op_change(op, CHANGE_PUT, op->node->ino);
+	holder = malloc(l->holder_size + 1u);
+	if (op_keep(op, holder) || !c) {
+		return -ENOMEM;
+	}
+	memcpy(holder, l->holder, l->holder_size);
+	c->fields = HAS_EXPIRES | HAS_LOCK;
+	c->ttl = expiry_get(&op->s->tree.expiry, e)->ttl;
+	c->expires = op->moment.lease + c->ttl;
+	c->lock = (struct holding){
+		.token = l->token,
+		.holder = bytes_of(holder, l->holder_size),
+	};
+	return op_place(op, e->parent, entry_name(e), &c->place);
+}
+
+static void start_lease(struct store *s, struct lock *l)
+{
+	const struct store_caller nobody = {0};
+	int64_t ttl = expiry_get(&s->tree.expiry, l->entry)->ttl;
+	struct op *op;
+
+	if (l->process >= 0) {
+		close(l->process);
+		l->process = -1;
+	}
+	/* Here at once, whatever becomes of the line in the log. */
+	tree_set_deadline(&s->tree, l->entry, s->now.elapsed + ttl, ttl);
+	op = op_create(s, &nobody, plan_ended, l->entry->node, NULL, NULL,
+		(struct store_reply){0});
+	if (op) {
+		op->durable = false;
+		op->revision = l->token;
+		op_submit(op);
+	}
+}
+
+static void watch(struct store *s, struct lock *l)
+{
+	int64_t ttl = expiry_get(&s->tree.expiry, l->entry)->ttl;
 
 	l->process = s->config.watch_holder ?
 		s->config.watch_holder(s->config.arg, lock_holder(l), l->token) : -1;
-	tree_set_deadline(&s->tree, e, s->now.elapsed + ttl, ttl);
+	if (l->process >= 0) {
+		tree_set_deadline(&s->tree, l->entry, DEADLINE_NEVER, ttl);
+	} else {
+		start_lease(s, l);
+	}
 }
 
 void lock_taken(struct store *s, uint64_t token)
 {
-	struct table_link *l = table_first(&s->tree.locks, hash_number(token));
+	for (struct lock *l = next_by_token(s, NULL, token); l;) {
+		struct lock *next = next_by_token(s, l, token);
 
-	for (; l; l = table_next(l)) {
-		struct lock *lock = container_of(l, struct lock, by_token);
-
-		if (lock->token == token && lock->keepalive && lock->process < 0) {
-			keep_alive(s, lock);
+		if (l->keepalive && l->process < 0) {
+			watch(s, l);
 		}
+		l = next;
 	}
 }
 
-void lock_revive_all(struct store *s)
+int lock_revive_all(struct store *s)
 {
+	uint64_t *tokens = calloc(s->tree.locks.n_items + 1, sizeof(*tokens));
+	size_t n = 0;
+
+	if (!tokens) {
+		return -ENOMEM;
+	}
 	for (size_t i = 0; i < s->tree.locks.n_buckets; i++) {
 		for (struct table_link *l = table_bucket(&s->tree.locks, i); l; l = l->next) {
-			struct lock *lock = container_of(l, struct lock, by_token);
-
-			if (lock->keepalive) {
-				keep_alive(s, lock);
-			}
+			tokens[n++] = container_of(l, struct lock, by_token)->token;
 		}
 	}
+	for (size_t i = 0; i < n; i++) {
+		lock_taken(s, tokens[i]);
+	}
+	free(tokens);
+	return 0;
 }
 
 void store_holder_ended(struct store *s, uint64_t token)
 {
-	struct table_link *l = table_first(&s->tree.locks, hash_number(token));
-
 	store_now(s);
-	for (; l; l = table_next(l)) {
-		struct lock *lock = container_of(l, struct lock, by_token);
-		const struct deadline *d = expiry_get(&s->tree.expiry, lock->entry);
-		int64_t ttl = d->ttl;
+	for (struct lock *l = next_by_token(s, NULL, token); l;) {
+		struct lock *next = next_by_token(s, l, token);
 
-		if (lock->token == token && lock->process >= 0) {
-			close(lock->process);
-			lock->process = -1;
-			tree_set_deadline(&s->tree, lock->entry, s->now.elapsed + ttl, ttl);
+		if (l->process >= 0) {
+			start_lease(s, l);
 		}
+		l = next;
 	}
 }

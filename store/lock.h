@@ -67,6 +67,6 @@ int lock_plan_move(struct op *op, const struct entry *e, bool exclusive,
 
 /* A lock has been taken: if it is to be kept alive, its holder is watched. */
 void lock_taken(struct store *s, uint64_t token);
-/* After a replay: the TTL of what is kept alive begins anew, unless its holder still
- * lives. */
-void lock_revive_all(struct store *s);
+/* After a replay: what is kept alive goes on being, if its holder still lives; else its
+ * TTL begins. 0 or -ENOMEM. */
+int lock_revive_all(struct store *s);

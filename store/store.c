@@ -298,7 +298,10 @@ static int plan_new_store(struct op *op)
 	}
 	*ttl = attribute;
 	ttl->value = buffer_bytes(&op->data);
-	c->fields = HAS_MODE | HAS_OWNER;
+	/* With HAS_HISTORY, as the root: it is no event. */
+	c->fields = HAS_MODE | HAS_OWNER | HAS_MTIME | HAS_ATIME | HAS_HISTORY;
+	c->mtime = c->atime = c->created = c->changed = op->node->created;
+	c->version = 1;
 	c->mode = LOCKS_MODE;
 	c->uid = op->caller.uid;
 	c->gid = op->caller.gid;
@@ -374,7 +377,11 @@ int store_open(struct store **out, const struct store_config *config, char **err
 		return rc;
 	}
 	write_what_is_missing(s);
-	lock_revive_all(s);
+	rc = lock_revive_all(s);
+	if (rc) {
+		store_close(s);
+		return rc;
+	}
 	*out = s;
 	return 0;
 }

@@ -628,7 +628,8 @@ static void put_text(struct buffer *out, struct bytes text)
 static void dump_attributes(struct bench *b, uint64_t ino, struct buffer *out)
 {
 	static const char *const shown[] = {
-		"ttl", "expires", "created", "modified", "revision", "version", "action"};
+		"ttl", "expires", "created", "modified", "revision", "version", "action", "token",
+		"holder"};
 	_cleanup_buffer_ struct buffer names = {0}, value = {0};
 	char name[64];
 

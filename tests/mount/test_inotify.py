@@ -1210,7 +1210,10 @@ def test_remounted(s):
     make(m.path("c"), "1")
 
     def remount(words):
-        subprocess.run(["mount", "-i", "-o", "remount," + words, m.dir], check=True)
+        def done():     # busy while the daemon has something open for writing
+            return subprocess.run(["mount", "-i", "-o", "remount," + words, m.dir],
+                                  capture_output=True).returncode == 0
+        wait_for(done, 5, "remount," + words)
     with Inotify() as i:
         i.add(m.dir, DELETE)
         for words, told in (("bind,ro", True), ("ro", False), ("nosuid", True), ("noatime", True)):
