@@ -48,6 +48,12 @@ static int number_of_outcome(enum store_outcome outcome)
 		return EINVAL;
 	case STORE_STALE:
 		return ESTALE;
+	case STORE_LOCKED:
+		return EAGAIN;
+	case STORE_DEADLOCK:
+		return EDEADLK;
+	case STORE_INTERRUPTED:
+		return EINTR;
 	}
 	return EIO;
 }

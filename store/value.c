@@ -8,6 +8,8 @@
  * views need not know. An append to an older view, or past the room, copies. */
 #include "store/value.h"
 
+#include "base/cleanup.h"
+
 #include <stdlib.h>
 
 struct chunk {
@@ -132,6 +134,30 @@ struct value *value_append(struct value *v, struct bytes bytes)
 		result->line = v->line;
 	}
 	return result;
+}
+
+struct value *value_merge(const struct value *present, const struct value *base,
+	const struct value *mine)
+{
+	struct bytes p = value_bytes(present), b = value_bytes(base), m = value_bytes(mine);
+	_cleanup_buffer_ struct buffer out = {0};
+	size_t size = p.size;
+
+	if (m.size < b.size) {
+		size = m.size;
+	} else if (m.size > b.size && m.size > size) {
+		size = m.size;
+	}
+	if (buffer_append(&out, p.data, p.size < size ? p.size : size) ||
+		buffer_resize(&out, size)) {
+		return NULL;
+	}
+	for (size_t i = 0; i < m.size && i < size; i++) {
+		if (m.data[i] != (i < b.size ? b.data[i] : 0)) {
+			out.data[i] = m.data[i];
+		}
+	}
+	return value_take(&out);
 }
 
 bool value_continues(const struct value *later, const struct value *earlier)
