@@ -19,3 +19,4 @@ extern const struct test_case name_cases[];
 extern const struct test_case ttl_cases[];
 extern const struct test_case attribute_cases[];
 extern const struct test_case order_cases[];
+extern const struct test_case advisory_cases[];

@@ -16,6 +16,7 @@ static const struct test_case *const lists[] = {
 	ttl_cases,
 	attribute_cases,
 	order_cases,
+	advisory_cases,
 };
 
 #define N_LISTS (sizeof(lists) / sizeof(lists[0]))
