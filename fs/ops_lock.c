@@ -112,8 +112,8 @@ void on_getlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct 
 	fuse_reply_lock(req, lock);
 }
 
-void on_setlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct flock *lock,
-	int sleep)
+void on_setlk(
+	fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct flock *lock, int sleep)
 {
 	struct store_lock wanted;
 	int e = decode(&wanted, lock, fi);

@@ -64,7 +64,7 @@ struct advisory_waiter {
 	struct spares spares;
 	struct store_reply reply;
 	int rc;
-	uint64_t search;		  /* the last that has come by */
+	uint64_t search;                  /* the last that has come by */
 	struct advisory_waiter *to_visit; /* by that */
 };
 
@@ -78,13 +78,13 @@ static bool overlaps(const struct range *r, const struct store_lock *l)
 static bool touches(const struct range *r, const struct store_lock *l)
 {
 	return (l->end == UINT64_MAX || r->start <= l->end + 1) &&
-		(r->end == UINT64_MAX || l->start <= r->end + 1);
+	       (r->end == UINT64_MAX || l->start <= r->end + 1);
 }
 
 static bool is_in_the_way(const struct range *r, const struct store_lock *l)
 {
 	return r->owner != l->owner && overlaps(r, l) &&
-		(r->exclusive || l->type == STORE_LOCK_EXCLUSIVE);
+	       (r->exclusive || l->type == STORE_LOCK_EXCLUSIVE);
 }
 
 static bool is_blocked(const struct locked *n, const struct store_lock *l)
@@ -129,8 +129,8 @@ static int spares_init(struct spares *s, bool first, bool second)
 
 /* Takes l's bytes out of *at, a range of its owner's, which may go or be split.
  * Returns where to go on. */
-static struct range **cut(struct advisory *a, struct range **at, const struct store_lock *l,
-	struct spares *spares)
+static struct range **cut(
+	struct advisory *a, struct range **at, const struct store_lock *l, struct spares *spares)
 {
 	struct range *r = *at, *rest;
 
@@ -158,8 +158,8 @@ static struct range **cut(struct advisory *a, struct range **at, const struct st
 
 /* Makes it so. Returns whether something was given up that may have been in
  * others' way. */
-static bool put(struct advisory *a, struct locked *n, const struct store_lock *l,
-	struct spares *spares)
+static bool put(
+	struct advisory *a, struct locked *n, const struct store_lock *l, struct spares *spares)
 {
 	bool exclusive = l->type == STORE_LOCK_EXCLUSIVE, loosened = false;
 	struct range **at = &n->ranges[l->kind];
@@ -262,8 +262,8 @@ static void waiter_destroy(struct advisory_waiter *w)
 }
 
 /* With all that its lock will need; NULL without memory. */
-static struct advisory_waiter *waiter_create(struct locked *n, const struct store_lock *l,
-	uint64_t ticket, struct store_reply reply)
+static struct advisory_waiter *waiter_create(
+	struct locked *n, const struct store_lock *l, uint64_t ticket, struct store_reply reply)
 {
 	struct advisory_waiter *w = calloc(1, sizeof(*w));
 
@@ -335,7 +335,7 @@ static void wake(struct advisory *a, struct locked *n)
 
 struct search {
 	struct advisory *a;
-	uint64_t owner;		 /* who must not be found */
+	uint64_t owner; /* who must not be found */
 	struct advisory_waiter *to_visit;
 	unsigned looked;
 };
@@ -373,8 +373,8 @@ static bool look(struct search *s, const struct locked *n, const struct store_lo
 	return false;
 }
 
-static bool would_close_circle(struct advisory *a, const struct locked *n,
-	const struct store_lock *l)
+static bool would_close_circle(
+	struct advisory *a, const struct locked *n, const struct store_lock *l)
 {
 	struct search s = {.a = a, .owner = l->owner};
 	bool found;
@@ -520,8 +520,8 @@ static int lock_later(struct advisory *a, struct locked *n, const struct store_l
 	return w ? ADVISORY_WAITS : STORE_LOCKED;
 }
 
-int advisory_set(struct advisory *a, uint64_t ino, const struct store_lock *lock,
-	uint64_t ticket, struct store_reply reply)
+int advisory_set(struct advisory *a, uint64_t ino, const struct store_lock *lock, uint64_t ticket,
+	struct store_reply reply)
 {
 	struct locked *n = lock->type == STORE_UNLOCK ? find(a, ino) : find_or_create(a, ino);
 	int rc;
@@ -569,8 +569,8 @@ void advisory_end(struct advisory *a, int rc)
 		struct table_link *l;
 
 		while ((l = table_bucket(&a->tickets, i))) {
-			advisory_cancel(a,
-				container_of(l, struct advisory_waiter, by_ticket)->ticket, rc);
+			advisory_cancel(
+				a, container_of(l, struct advisory_waiter, by_ticket)->ticket, rc);
 		}
 	}
 }
@@ -610,8 +610,8 @@ void advisory_release(struct advisory *a, uint64_t ino, uint64_t handle)
 	drop_if_idle(a, n);
 }
 
-bool advisory_holds(const struct advisory *a, uint64_t ino, const struct store_lock *lock,
-	bool exclusive)
+bool advisory_holds(
+	const struct advisory *a, uint64_t ino, const struct store_lock *lock, bool exclusive)
 {
 	const struct locked *n = find(a, ino);
 

@@ -40,8 +40,8 @@ bool advisory_test(const struct advisory *a, uint64_t ino, const struct store_lo
 /* Locks or unlocks. 0, STORE_LOCKED, STORE_DEADLOCK, -ENOLCK (nothing has
  * changed), or with a ticket (0: it does not wait) ADVISORY_WAITS; only then is
  * the reply kept. To unlock all of what an owner has never fails. */
-int advisory_set(struct advisory *a, uint64_t ino, const struct store_lock *lock,
-	uint64_t ticket, struct store_reply reply);
+int advisory_set(struct advisory *a, uint64_t ino, const struct store_lock *lock, uint64_t ticket,
+	struct store_reply reply);
 
 /* Takes back a request that waits; it is to be answered with rc. False: it does
  * not wait any more. */
@@ -58,8 +58,8 @@ void advisory_release(struct advisory *a, uint64_t ino, uint64_t handle);
 
 /* Whether the owner has a lock of that kind on some of these bytes; `exclusive`:
  * an exclusive one. */
-bool advisory_holds(const struct advisory *a, uint64_t ino, const struct store_lock *lock,
-	bool exclusive);
+bool advisory_holds(
+	const struct advisory *a, uint64_t ino, const struct store_lock *lock, bool exclusive);
 /* Whether anything was locked through the handle. */
 bool advisory_is_used(const struct advisory *a, uint64_t ino, uint64_t handle);
 /* Whether anybody has a record lock on the node, or waits for one. */

@@ -147,6 +147,25 @@ void handle_begin_anew(struct handle *h)
 	h->has_seen = false;
 }
 
+void handle_rebase(struct store *s, struct handle *h)
+{
+	struct buffer merged = {0};
+
+	if (!h->written || h->truncated || h->n_commits > 0 || h->base == h->node->value) {
+		return;
+	}
+	if (value_merge(value_bytes(h->node->value), value_bytes(h->base),
+		    buffer_bytes(&h->stage), &merged)) {
+		buffer_finish(&merged);
+		return;
+	}
+	s->handles.staged_bytes += merged.size - h->stage.size;
+	buffer_finish(&h->stage);
+	h->stage = merged;
+	value_unref(h->base);
+	h->base = value_ref(h->node->value);
+}
+
 struct bytes handle_base(const struct handle *h)
 {
 	return value_bytes(h->n_commits > 0 ? h->committing : h->node->value);
@@ -192,13 +211,20 @@ int handle_resize(struct store *s, struct handle *h, uint64_t size)
 
 static int plan_commit(struct op *op)
 {
+	_cleanup_buffer_ struct buffer merged = {0};
 	struct value *value, *present = op->node->value;
+	int rc;
 
 	/* A key that is being made has nobody else's bytes. */
 	if (!op->merges || op->node->is_pending || present == op->base) {
 		return plan_value(op, value_ref(op->value), false);
 	}
-	value = value_merge(present, op->base, op->value);
+	rc = value_merge(
+		value_bytes(present), value_bytes(op->base), value_bytes(op->value), &merged);
+	if (rc) {
+		return rc;
+	}
+	value = value_take(&merged);
 	return value ? plan_value(op, value, false) : -ENOMEM;
 }
 

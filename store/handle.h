@@ -78,6 +78,10 @@ bool handle_must_make(const struct handle *h);
 /* The next read takes the value as it is then. */
 void handle_begin_anew(struct handle *h);
 
+/* Puts what was written on top of the value as it is now, unless it replaces all (or
+ * there is no memory). */
+void handle_rebase(struct store *s, struct handle *h);
+
 /* What a stage begins as: the value as it will be once all is committed. */
 struct bytes handle_base(const struct handle *h);
 

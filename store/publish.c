@@ -14,7 +14,9 @@
  * may each hold one of the same key and write under locks that do not
  * overlap; the second to commit must not undo what the first has done. So what is
  * published is the difference to what the stage began as, put on top of the
- * present value. Under a lock on everything the two are the same. */
+ * present value. Under a lock on everything the two are the same; but what was
+ * written before the lock was had is put on top of the present value too, for the
+ * reads that come. */
 #include "store/internal.h"
 
 #include "base/cleanup.h"
@@ -33,7 +35,7 @@ struct publication {
 	struct store *s;
 	uint64_t ino;
 	struct store_lock lock; /* to be set when all is committed */
-	uint64_t ticket;	/* 0: it does not wait then */
+	uint64_t ticket;        /* 0: it does not wait then */
 	bool cancelled;
 	struct store_reply reply;
 	size_t n_left; /* commits that are under way, and one while they are begun */
@@ -50,6 +52,7 @@ static void granted(struct store *s, uint64_t ino, const struct store_lock *lock
 	/* Numbers of handles that are not ours may be the same. */
 	if (h && h->node->ino == ino) {
 		handle_begin_anew(h);
+		handle_rebase(s, h); /* it may have been written to before */
 	}
 }
 
@@ -129,15 +132,14 @@ static void committed(void *arg, int rc, const struct store_result *result)
 /* Whether what h holds goes out when the caller unlocks through `handle`. */
 static bool is_published(const struct handle *h, pid_t process, uint64_t handle)
 {
-	return h->written &&
-		(h->id == handle ||
-			(process > 0 && (h->process == process || h->writer == process)));
+	return h->written && (h->id == handle || (process > 0 && (h->process == process ||
+									 h->writer == process)));
 }
 
 static bool gives_up(const struct store *s, uint64_t ino, const struct store_lock *lock)
 {
 	return lock->type != STORE_LOCK_EXCLUSIVE &&
-		advisory_holds(&s->advisory, ino, lock, lock->type == STORE_LOCK_SHARED);
+	       advisory_holds(&s->advisory, ino, lock, lock->type == STORE_LOCK_SHARED);
 }
 
 /* Of the handles that there are now; NULL without memory. */
@@ -191,8 +193,8 @@ static uint64_t publish(struct publication *p, const struct store_caller *caller
 
 /* --- the face ----------------------------------------------------------------------- */
 
-void store_getlk(struct store *s, uint64_t ino, const struct store_lock *lock,
-	struct store_lock *found)
+void store_getlk(
+	struct store *s, uint64_t ino, const struct store_lock *lock, struct store_lock *found)
 {
 	if (!advisory_test(&s->advisory, ino, lock, found)) {
 		*found = (struct store_lock){.kind = lock->kind, .type = STORE_UNLOCK};

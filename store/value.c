@@ -8,8 +8,6 @@
  * views need not know. An append to an older view, or past the room, copies. */
 #include "store/value.h"
 
-#include "base/cleanup.h"
-
 #include <stdlib.h>
 
 struct chunk {
@@ -136,28 +134,22 @@ struct value *value_append(struct value *v, struct bytes bytes)
 	return result;
 }
 
-struct value *value_merge(const struct value *present, const struct value *base,
-	const struct value *mine)
+int value_merge(struct bytes present, struct bytes base, struct bytes mine, struct buffer *out)
 {
-	struct bytes p = value_bytes(present), b = value_bytes(base), m = value_bytes(mine);
-	_cleanup_buffer_ struct buffer out = {0};
-	size_t size = p.size;
+	size_t start = out->size, size = present.size;
+	int rc;
 
-	if (m.size < b.size) {
-		size = m.size;
-	} else if (m.size > b.size && m.size > size) {
-		size = m.size;
+	if (mine.size < base.size || (mine.size > base.size && mine.size > size)) {
+		size = mine.size;
 	}
-	if (buffer_append(&out, p.data, p.size < size ? p.size : size) ||
-		buffer_resize(&out, size)) {
-		return NULL;
-	}
-	for (size_t i = 0; i < m.size && i < size; i++) {
-		if (m.data[i] != (i < b.size ? b.data[i] : 0)) {
-			out.data[i] = m.data[i];
+	rc = buffer_append(out, present.data, present.size < size ? present.size : size);
+	rc = rc ? rc : buffer_resize(out, start + size);
+	for (size_t i = 0; rc == 0 && i < mine.size && i < size; i++) {
+		if (mine.data[i] != (i < base.size ? base.data[i] : 0)) {
+			out->data[start + i] = mine.data[i];
 		}
 	}
-	return value_take(&out);
+	return rc;
 }
 
 bool value_continues(const struct value *later, const struct value *earlier)

@@ -26,10 +26,9 @@ struct value *value_take(struct buffer *buffer);
  * memory. v (borrowed) may be NULL: empty. */
 struct value *value_append(struct value *v, struct bytes bytes);
 
-/* `present` (borrowed) with the changes that lead from `base` to `mine`: the bytes
- * that differ, and the size if it does. Beyond their ends values are zeros. */
-struct value *value_merge(const struct value *present, const struct value *base,
-	const struct value *mine);
+/* Appends `present` with the changes that lead from `base` to `mine`: the bytes that
+ * differ, and the size if it does. Beyond their ends values are zeros. 0 or -ENOMEM. */
+int value_merge(struct bytes present, struct bytes base, struct bytes mine, struct buffer *out);
 
 /* Whether `later` is `earlier` with nothing but appends in between. */
 bool value_continues(const struct value *later, const struct value *earlier);

@@ -6,8 +6,8 @@
 
 #include <string.h>
 
-static struct store_lock lock_of(enum store_lock_kind kind, enum store_lock_type type,
-	uint64_t handle, uint64_t owner)
+static struct store_lock lock_of(
+	enum store_lock_kind kind, enum store_lock_type type, uint64_t handle, uint64_t owner)
 {
 	return (struct store_lock){
 		.kind = kind, .type = type, .end = UINT64_MAX, .handle = handle, .owner = owner};
@@ -129,6 +129,34 @@ static void bytes_are_merged(struct bench *b)
 	b->who = &ALICE;
 	assert_int_equal(bench_close_key(b, alice), 0);
 	assert_string_equal(bench_get(b, ROOT_INO, "k"), "1AAaBBBBcccc");
+}
+
+/* Who has written before he locks reads what others have set, and what he has. */
+static void what_was_written_before(struct bench *b)
+{
+	uint64_t ino, alice;
+
+	bench_set(b, ROOT_INO, "k", "aaaabbbb");
+	ino = bench_ino(b, ROOT_INO, "k");
+	alice = open_as(b, &ALICE, ino, O_RDWR);
+	assert_int_equal(bench_write(b, alice, "A", 0), 0);
+	b->who = &BOB;
+	assert_int_equal(bench_set(b, ROOT_INO, "k", "aaaacccccc"), 0);
+	b->who = &ALICE;
+	assert_string_equal(read_at(b, alice, 0), "Aaaabbbb");
+	assert_int_equal(flock_of(b, ino, STORE_LOCK_EXCLUSIVE, alice), 0);
+	assert_string_equal(read_at(b, alice, 0), "Aaaacccccc");
+	assert_int_equal(bench_stat(b, NULL, "staged_bytes"), 10);
+	assert_int_equal(flock_of(b, ino, STORE_UNLOCK, alice), 0);
+	assert_string_equal(bench_get(b, ROOT_INO, "k"), "Aaaacccccc");
+	/* One that replaces all does. */
+	assert_int_equal(bench_close_key(b, alice), 0);
+	alice = open_as(b, &ALICE, ino, O_RDWR | O_TRUNC);
+	assert_int_equal(bench_write(b, alice, "B", 0), 0);
+	assert_int_equal(flock_of(b, ino, STORE_LOCK_EXCLUSIVE, alice), 0);
+	assert_int_equal(flock_of(b, ino, STORE_UNLOCK, alice), 0);
+	assert_string_equal(bench_get(b, ROOT_INO, "k"), "B");
+	bench_release(b, alice);
 }
 
 /* Who waits gets it when what was written is there, not before. */
@@ -275,8 +303,10 @@ static void answers_may_unlock(struct bench *b)
 			.ino = ino,
 			.turns = &turns,
 		};
-		assert_int_not_equal(store_setlk(b->s, &ALICE, ino, &relays[i].lock, true,
-			(struct store_reply){.done = hand_on, .arg = &relays[i]}), 0);
+		assert_int_not_equal(
+			store_setlk(b->s, &ALICE, ino, &relays[i].lock, true,
+				(struct store_reply){.done = hand_on, .arg = &relays[i]}),
+			0);
 	}
 	store_drop_locks(b->s, ino, 77);
 	assert_int_equal(turns, n);
@@ -290,6 +320,7 @@ static void answers_may_unlock(struct bench *b)
 const struct test_case advisory_cases[] = {
 	{"unlocking_publishes", unlocking_publishes},
 	{"bytes_are_merged", bytes_are_merged},
+	{"what_was_written_before", what_was_written_before},
 	{"a_close_publishes_first", a_close_publishes_first},
 	{"a_release_publishes_first", a_release_publishes_first},
 	{"a_value_that_cannot_be_published", a_value_that_cannot_be_published},

@@ -138,6 +138,7 @@ def test_nothing_is_left_of_the_interrupted(m):
         nothing_left(m)
         with open(m.path("k"), "r+") as f:
             WAYS[way][0](f.fileno())
+    m.unmount()
 
 
 def test_nothing_is_left_of_the_killed(m):
@@ -171,6 +172,7 @@ def test_nothing_is_left_of_the_killed(m):
                     os.kill(pid, signal.SIGKILL)
                     os.waitpid(pid, 0)
             nothing_left(m)
+    m.unmount()
 
 
 def test_unlocking_is_told(m):

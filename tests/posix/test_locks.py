@@ -796,6 +796,25 @@ def test_counting_in_records_of_one_file(m):
     equal(sum(int(value[8 * i:8 * i + 8]) for i in range(records)), PROCESSES * ROUNDS, "count")
 
 
+def test_counting_in_a_new_file(m):
+    """All of them may be the one who makes it; nobody's count is lost."""
+    p = area(m) + "/n"
+    with Cases() as t:
+        for name, lock, unlock in WAYS:
+            def work():
+                with opened(p, os.O_RDWR | os.O_CREAT) as fd:
+                    for _ in range(20):
+                        lock(fd)
+                        n = int(os.pread(fd, 20, 0) or b"0")
+                        os.pwrite(fd, b"%d" % (n + 1), 0)
+                        unlock(fd)
+            with t.case(name):
+                run_all([work] * PROCESSES)
+                with open(p) as f:
+                    equal(int(f.read()), 20 * PROCESSES, "count")
+                os.unlink(p)
+
+
 def test_a_close_publishes_before_it_unlocks(m):
     """Close instead of unlock, by close(2) and by exit(2)."""
     p = area(m) + "/n"

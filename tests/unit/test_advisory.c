@@ -91,8 +91,8 @@ static int try_flock(int type, uint64_t owner)
 }
 
 /* The ticket of a request that has to wait. */
-static uint64_t wait_on(uint64_t ino, int kind, int type, uint64_t owner, uint64_t start,
-	uint64_t end)
+static uint64_t wait_on(
+	uint64_t ino, int kind, int type, uint64_t owner, uint64_t start, uint64_t end)
 {
 	const struct store_lock l = lock_of(kind, type, owner, start, end);
 	uint64_t ticket = advisory_ticket(&table);
@@ -305,10 +305,10 @@ static void deadlocks_are_refused(void **state)
 		0);
 	wait_on(INO + 1, RE, EX, 2, 3, 3);
 	wait_lock(RE, EX, 3, 2, 2);
-	assert_int_equal(
-		advisory_set(&table, INO, &(struct store_lock){.kind = RE, .type = SH, .owner = 0,
-						  .start = 3, .end = 3},
-			advisory_ticket(&table), (struct store_reply){0}),
+	assert_int_equal(advisory_set(&table, INO,
+				 &(struct store_lock){
+					 .kind = RE, .type = SH, .owner = 0, .start = 3, .end = 3},
+				 advisory_ticket(&table), (struct store_reply){0}),
 		STORE_DEADLOCK);
 	assert_int_equal(table.n_waiters, 3);
 	/* Nobody who does not wait is told, and a wait for who is outside is none. */
@@ -319,9 +319,10 @@ static void deadlocks_are_refused(void **state)
 	no_answer();
 	/* flock(2) knows none. */
 	assert_int_equal(try_flock(EX, 1), 0);
-	assert_int_equal(advisory_set(&table, INO + 1,
-				 &(struct store_lock){.kind = FL, .type = EX, .owner = 2,
-					 .end = UINT64_MAX}, 0, (struct store_reply){0}),
+	assert_int_equal(
+		advisory_set(&table, INO + 1,
+			&(struct store_lock){.kind = FL, .type = EX, .owner = 2, .end = UINT64_MAX},
+			0, (struct store_reply){0}),
 		0);
 	wait_lock(FL, EX, 2, 0, UINT64_MAX);
 	wait_on(INO + 1, FL, EX, 1, 0, UINT64_MAX);
@@ -360,7 +361,8 @@ static void nothing_changes_without_memory(void **state)
 
 			fail_in = n;
 			rc = advisory_set(&table, INO, &l,
-				steps[i].wait ? advisory_ticket(&table) : 0, (struct store_reply){0});
+				steps[i].wait ? advisory_ticket(&table) : 0,
+				(struct store_reply){0});
 			if (fail_in > 0) {
 				fail_in = 0;
 				assert_int_not_equal(rc, -ENOLCK);
@@ -589,8 +591,10 @@ static void compare(void)
 				for (unsigned b = 0; b < BYTES; b++) {
 					struct store_lock l = lock_of(kind, UN, o, b, b);
 
-					assert_int_equal(advisory_holds(&table, node, &l, false), type[b] != UN);
-					assert_int_equal(advisory_holds(&table, node, &l, true), type[b] == EX);
+					assert_int_equal(advisory_holds(&table, node, &l, false),
+						type[b] != UN);
+					assert_int_equal(advisory_holds(&table, node, &l, true),
+						type[b] == EX);
 					runs += type[b] != UN && (b == 0 || type[b - 1] != type[b]);
 				}
 			}
@@ -633,12 +637,16 @@ static void behaves_as_the_model(void **state)
 				l.end = BYTES - 1;
 			}
 			l.handle = handle;
-			ticket = what % 2 && model.n_queue < REQUESTS - 1 ?
-				advisory_ticket(&table) : 0;
+			ticket = what % 2 && model.n_queue < REQUESTS - 1 ? advisory_ticket(&table)
+									  : 0;
 			rc = model_set(node, &l, ticket);
 			assert_int_equal(
-				advisory_set(&table, node, &l, ticket, (struct store_reply){0}), rc);
-			outcomes[rc == 0 ? 0 : rc == STORE_LOCKED ? 1 : rc == STORE_DEADLOCK ? 2 : 3]++;
+				advisory_set(&table, node, &l, ticket, (struct store_reply){0}),
+				rc);
+			outcomes[rc == 0                ? 0
+				 : rc == STORE_LOCKED   ? 1
+				 : rc == STORE_DEADLOCK ? 2
+							: 3]++;
 		}
 		compare();
 	}
@@ -654,7 +662,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(who_is_in_the_way, setup, teardown),
 		cmocka_unit_test_setup_teardown(flock_converts_as_on_linux, setup, teardown),
 		cmocka_unit_test_setup_teardown(waiters_get_it_in_turn, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_downgrade_wakes_who_was_before_it, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_downgrade_wakes_who_was_before_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(waiting_is_taken_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(deadlocks_are_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(nothing_changes_without_memory, setup, teardown),
