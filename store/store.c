@@ -366,6 +366,7 @@ int store_open(struct store **out, const struct store_config *config, char **err
 	store_now(s);
 	s->opened = s->now.elapsed;
 	rc = s->location ? handle_table_init(&s->handles) : -ENOMEM;
+	rc = rc ? rc : advisory_init(&s->advisory);
 	rc = rc ? rc : tree_init(&s->tree, config->uid, config->gid, config->mode, 0);
 	rc = rc ? rc : open_backend(s, error);
 	rc = rc ? rc : replay(s);
@@ -393,6 +394,7 @@ int store_close(struct store *s)
 	if (!s) {
 		return 0;
 	}
+	store_end_locks(s);
 	if (s->backend) {
 		compaction_stop(s);
 		rc = s->ops->close(s->backend);
@@ -401,6 +403,7 @@ int store_close(struct store *s)
 	if (s->handles.by_id.buckets) {
 		handle_table_finish(s);
 	}
+	advisory_finish(&s->advisory);
 	difference_finish(&s->watcher.difference);
 	if (s->tree.root) {
 		tree_finish(&s->tree);
@@ -689,6 +692,8 @@ int store_stats(struct store *s, struct buffer *out)
 		add_number(o, "expired", s->expired);
 		add_number(o, "open_handles", s->handles.by_id.n_items);
 		add_number(o, "staged_bytes", s->handles.staged_bytes);
+		add_number(o, "advisory_locks", s->advisory.n_locks);
+		add_number(o, "lock_waiters", s->advisory.n_waiters);
 		add_number(o, "live_bytes", (uint64_t)compaction_live_bytes(s));
 		json_object_object_add(o, "read_only",
 			json_object_new_boolean(s->failed || s->config.read_only));

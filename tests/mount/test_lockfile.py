@@ -1198,6 +1198,52 @@ def test_other_kinds_made_anew(m):
     equal(os.listdir(m.path("l")), [], "the listing")
 
 
+@mount_only
+def test_many_made_anew(m):
+    """More than can be told at once end in one moment, and all of them are taken anew before they
+    have been told: nobody is left out."""
+    names = ["d%d" % n for n in range(200)] + ["f%d" % n for n in range(1000)]
+    for name in names:
+        if name[0] == "f":
+            os.mknod(m.path("locks", name), stat.S_IFREG | 0o600)
+            continue
+        os.mkdir(m.path("locks", name))
+        for n in range(3):
+            os.mknod(m.path("locks", name, str(n)), stat.S_IFREG | 0o600)
+    watched = names[:200]
+    with Inotify() as i:
+        name_of = {i.add(m.path("locks"), DELETE): ""}
+        for name in watched:
+            name_of[i.add(m.path("locks", name), DELETE)] = name + "/"
+        end = time.time() + 1.5
+        for name in names:
+            m.set("locks/" + name, "ttl", "%.6f" % max(0.0, end - time.time()))
+        wait_until(max(expires(m, "locks/" + names[-1]) if there(m.path("locks", names[-1])) else 0,
+                       end + 0.005))
+        for name in names:
+            with without(errno.ENOENT, "in the living new " + name):
+                if name[0] == "f":
+                    os.mknod(m.path("locks", name), stat.S_IFREG | 0o600)
+                else:
+                    os.mkdir(m.path("locks", name))
+                    os.mknod(m.path("locks", name, "0"), stat.S_IFREG | 0o600)
+                    os.stat(m.path("locks", name, "0"))
+        told = set()
+        wanted = set(names) | {"%s/%d" % (name, n) for name in watched for n in range(3)}
+        last = time.monotonic() + 20
+        while not told >= wanted and time.monotonic() < last:
+            events = i.read(2)
+            if not events:
+                break
+            told |= {name_of[e.watch] + e.name.decode() for e in events if e.has(DELETE)}
+    for name in names:
+        equal(there(m.path("locks", name)), True, name + " made anew")
+        if name[0] == "d":
+            equal(os.listdir(m.path("locks", name)), ["0"], "contents of the new " + name)
+    missing = sorted(wanted - told)
+    equal(len(missing), 0, "ends that were never told, of %d: %.100r" % (len(wanted), missing))
+
+
 # --- refresh ---------------------------------------------------------------------------------
 
 def rewrite(path):
@@ -1401,6 +1447,19 @@ def test_ttl_of_a_lock(m):
             WAYS[kind](m, path)
     stays(m, ["locks/written", "locks/directory"], 0.6)
     equal(m.stats()["locks"], 0, "locks in stats")
+
+
+@mount_only
+def test_max_keys(m):
+    """A lock that has ended is in nobody's way, swept or not."""
+    namespace(m, ttl="1000", max_keys="1")
+    for way in ("written", "mknod", "link", "rename"):
+        WAYS[way](m, m.path("l/a"))
+        with raises(errno.EDQUOT, "a second lock"):
+            WAYS[way](m, m.path("l/b"))
+        m.set("l/a", "ttl", "0")
+        WAYS[way](m, m.path("l/b"))
+        m.set("l/b", "release", token(m, "l/b"))
 
 
 @mount_only
@@ -1664,6 +1723,37 @@ def test_exchanged(m):
 
 
 @mount_only
+def test_exchanged_directories(m):
+    """What is in them goes with them, and neither is a lock."""
+    os.mkdir(m.path("locks/d"))
+    m.write("locks/d/a", "1")
+    os.mkdir(m.path("plain"))
+    m.write("plain/b", "2")
+    renameat2(m.path("locks/d"), m.path("plain"), RENAME_EXCHANGE)
+    ordinary(m, "locks/d")
+    ordinary(m, "plain")
+    equal((m.read("plain/a"), m.read("locks/d/b")), (b"1", b"2"), "contents")
+
+
+@mount_only
+def test_renamed_to_another_link(m):
+    """rename(2) between two names of one file does nothing; both locks stay, each releasable."""
+    m.write("data", "v")
+    os.link(m.path("data"), m.path("locks/a"))
+    first = token(m, "locks/a")
+    os.link(m.path("data"), m.path("locks/b"))
+    second = token(m, "locks/b")
+    os.rename(m.path("locks/a"), m.path("locks/b"))
+    os.rename(m.path("data"), m.path("locks/a"))
+    equal(sorted(os.listdir(m.path("locks"))), ["a", "b"], "the listing")
+    m.set("locks/a", "release", first)
+    equal(os.listdir(m.path("locks")), ["b"], "after the release of the first")
+    m.set("locks/b", "release", second)
+    equal((os.listdir(m.path("locks")), m.read("data")), ([], b"v"), "after both")
+    ordinary(m, "data")
+
+
+@mount_only
 def test_hard_links(m):
     """The TTL is the name's: `ln data locks/data` endangers nothing."""
     namespace(m, ttl="0.5")
@@ -1901,6 +1991,20 @@ def test_loses_it_by_the_clock(m):
     with raises(errno.ESTALE, "close"):
         os.close(fd)
     equal((m.read("l/k"), token(m, "l/k")), (b"%d\n" % os.getpid(), mine), "the next holder's")
+
+
+@mount_only
+def test_takes_it_again_with_the_old_one_open(m):
+    """The same process: its old descriptor is of the lock that it has lost."""
+    old = exclusive(m.path("locks/k"))
+    os.write(old, b"old")
+    expire_other_way(m, "locks/k")
+    new = exclusive(m.path("locks/k"))
+    os.write(new, b"new")
+    with raises(errno.ESTALE, "close of the old one"):
+        os.close(old)
+    os.close(new)
+    equal(m.read("locks/k"), b"new", "value")
 
 
 @mount_only
@@ -2227,6 +2331,15 @@ def test_events(m):
         equal(told(s, 1), [("created", "locks/e")])
         os.rename(m.path("locks/e"), m.path("plain"))
         equal(told(s, 1), [("deleted", "locks/e")])
+    # a directory with contents that is released has not expired
+    os.mkdir(m.path("locks/d"))
+    fill(m, "locks/d", 1)
+    with Stream(m, pattern="locks/*") as s:
+        m.set("locks/d", "release", token(m, "locks/d"))
+        got = []
+        while not got or got[-1][0] == "updated":
+            got += told(s, 1)
+        equal(got[-1], ("deleted", "locks/d"), "a released directory with contents")
     os.mkdir(m.path("locks/d"))
     made = fill(m, "locks/d", 3)
     with Stream(m, pattern="locks/**") as s:
