@@ -28,6 +28,7 @@
 #define LOCKS_MODE (S_IFDIR | S_ISVTX | 0777)
 #define LOCKS_TTL_DEFAULT (30 * NSEC_PER_SEC)
 #define EXPIRE_BATCH 64
+#define SWEEP_MAX 1024
 #define EXPIRE_RETRY NSEC_PER_SEC
 #define EXPIRE_PAUSE NSEC_PER_MSEC
 
@@ -429,13 +430,14 @@ void store_dispatch(struct store *s)
  * name by name, so that each is told; for readers all of it is gone already. */
 static int plan_end(struct op *op, const struct entry *e)
 {
+	const struct lock *lock = tree_lock(&op->s->tree, e);
 	const struct entry *child;
 	struct change *c;
 
 	while (node_is_directory(e->node) && (child = tree_next(e->node, 0))) {
 		e = child;
 	}
-	c = op_change(op, CHANGE_EXPIRE, e->node->ino);
+	c = op_change(op, lock && lock->is_released ? CHANGE_REMOVE : CHANGE_EXPIRE, e->node->ino);
 	return c ? op_place(op, e->parent, entry_name(e), &c->place) : -ENOMEM;
 }
 
@@ -526,12 +528,11 @@ void store_sweep_name(struct store *s, uint64_t parent, const char *name)
 		return;
 	}
 	store_now(s);
-	/* What there is no room to tell of, or cannot be done at once, is left to
-	 * the making of the name (op_clear). */
-	do {
+	/* What is too much, or cannot be done at once, is left to the making of the name
+	 * (op_clear), and not told. */
+	for (unsigned i = 0; i < SWEEP_MAX; i++) {
 		e = tree_entry(&s->tree, dir, b);
-		if (!e || tree_alive(&s->tree, e, s->now.elapsed) || s->failed || s->running ||
-			(s->listener && s->listener->room(s->listener->arg) == 0)) {
+		if (!e || tree_alive(&s->tree, e, s->now.elapsed) || s->failed || s->running) {
 			return;
 		}
 		op = create_end(s, plan_sweep_name, NULL, name);
@@ -541,7 +542,10 @@ void store_sweep_name(struct store *s, uint64_t parent, const char *name)
 		op->parent = parent;
 		revision = s->tree.revision;
 		op_submit(op);
-	} while (s->tree.revision > revision);
+		if (s->tree.revision == revision) {
+			return;
+		}
+	}
 }
 
 bool store_expire(struct store *s, unsigned limit)
