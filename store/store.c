@@ -481,7 +481,7 @@ static void expire_ended(struct op *op, int rc)
 		/* It is gone for readers all the same. */
 		op->s->expire_not_before = op->moment.elapsed + EXPIRE_RETRY;
 	} else {
-		op->s->expired += op->n_changes;
+		op->s->expired += op->n_changes > 0 && op->changes[0].type == CHANGE_EXPIRE;
 	}
 }
 
