@@ -58,6 +58,7 @@ struct store {
 	uint64_t expired;	   /* since open */
 	struct compaction compaction;
 	int64_t opened; /* elapsed */
+	int64_t wall_offset; /* wall less elapsed, but for the jitter of looking at both */
 	int64_t lease_floor; /* newest time in the log when it was opened, less elapsed then */
 };
 

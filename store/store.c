@@ -19,6 +19,7 @@
 #include <inttypes.h>
 #include <json-c/json.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/vfs.h>
 
 #define COMMIT_DEFAULT NSEC_PER_SEC
@@ -28,6 +29,7 @@
 #define LOCKS_MODE (S_IFDIR | S_ISVTX | 0777)
 #define LOCKS_TTL_DEFAULT (30 * NSEC_PER_SEC)
 #define EXPIRE_BATCH 64
+#define WALL_JITTER NSEC_PER_MSEC
 #define SWEEP_MAX 1024
 #define EXPIRE_RETRY NSEC_PER_SEC
 #define EXPIRE_PAUSE NSEC_PER_MSEC
@@ -50,10 +52,14 @@ void store_config_init(struct store_config *config)
 
 void store_now(struct store *s)
 {
-	int64_t floor;
+	int64_t floor, offset;
 
 	s->now.wall = clock_wall(s->config.clock);
 	s->now.elapsed = clock_elapsed(s->config.clock);
+	offset = s->now.wall - s->now.elapsed;
+	if (llabs(offset - s->wall_offset) > WALL_JITTER) {
+		s->wall_offset = offset;
+	}
 	floor = s->lease_floor + s->now.elapsed;
 	s->now.lease = s->now.wall > floor ? s->now.wall : floor;
 }

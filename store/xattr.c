@@ -75,7 +75,7 @@ static int get_expires(struct store *s, const struct node *n, struct buffer *out
 
 	/* While its holder is kept alive, nobody knows. */
 	return d && d->at != DEADLINE_NEVER ?
-		put_time(d->at - s->now.elapsed + s->now.wall, out) : STORE_NO_ATTRIBUTE;
+		put_time(d->at + s->wall_offset, out) : STORE_NO_ATTRIBUTE;
 }
 
 static int get_created(struct store *s, const struct node *n, struct buffer *out)
