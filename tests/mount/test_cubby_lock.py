@@ -567,7 +567,10 @@ COUNT = """
 import os, signal, sys, time
 seen = []
 for name in "TERM INT HUP QUIT USR1 USR2".split():
-    signal.signal(getattr(signal, "SIG" + name), lambda n, f, name=name: seen.append(name))
+    def note(n, f, name=name):
+        seen.append(name)
+        os.write(1, b"got %s\\n" % name.encode())
+    signal.signal(getattr(signal, "SIG" + name), note)
 print("pid", os.getpid(), flush=True)
 told = 0
 end = time.monotonic() + 30
@@ -585,7 +588,7 @@ def test_signals_are_passed_on(m):
         names = "TERM INT HUP QUIT USR1 USR2".split()
         for name in names:
             os.kill(w.pid, getattr(signal, "SIG" + name))
-            time.sleep(0.1)
+            w.expect("got " + name)
         equal(w.expect(r"(?m)^seen (.*)").group(1).split(), names)
         equal(w.wait(), 9)
         equal(w.err, "")
@@ -616,9 +619,9 @@ def test_signals_of_the_terminal(m):
     try:
         read_until(rb"pid (\d+)")
         os.write(terminal, b"\x03")
-        time.sleep(0.3)
+        read_until(rb"got INT")
         os.write(terminal, b"\x1c")
-        time.sleep(0.3)
+        read_until(rb"got QUIT")
         os.kill(pid, signal.SIGUSR2)
         seen = read_until(rb"seen ([A-Z0-9 ]*)\r")
         equal(seen.group(1).split(), [b"INT", b"QUIT", b"USR2"])
