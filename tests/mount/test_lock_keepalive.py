@@ -17,7 +17,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from harness import Failure, check, equal, main, mount_only, options, raises, wait_for
 from crew import Crew
-from lockfile import (CUBBY, MUTE, WAYS, by_token, ends, exclusive, expires, gone, namespace, now,
+from lockfiles import (CUBBY, MUTE, WAYS, by_token, ends, exclusive, expires, gone, namespace, now,
                       ordinary, restarts, stays, take_exclusive, take_written, there, token, ttl_in)
 
 KEEP_TTL = 0.4

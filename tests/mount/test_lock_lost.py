@@ -20,7 +20,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from harness import (CUBBY as CUBBY_TOOL, Skip, check, equal, main, mount_only, options, raises,
                      wait_for)
 from crew import Crew
-from lockfile import (CUBBY, RENAME_EXCHANGE, RENAME_NOREPLACE, SLEW, SPEAKING, WAYS, by_token,
+from lockfiles import (CUBBY, RENAME_EXCHANGE, RENAME_NOREPLACE, SLEW, SPEAKING, WAYS, by_token,
                       ends, exclusive, expire_other_way, expires, fill, gone, gone_as_said,
                       namespace, now, ordinary, remove, renameat2, restarts, setx, span, stale,
                       stays, take_directory, take_exclusive, take_mknod, take_symlink, take_written,

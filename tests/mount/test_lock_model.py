@@ -44,7 +44,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from harness import check, deadline, equal, main, mount_only
 from crew import LONG, Crew
 from inotify import DELETE, Inotify
-from test_lockfile import CUBBY, RENAME_NOREPLACE, exclusive, fresh, now, renameat2
+from lockfiles import CUBBY, RENAME_NOREPLACE, exclusive, fresh, now, renameat2
 
 PROCESSES = 16
 SECONDS = 60 if LONG else 9

@@ -21,9 +21,8 @@ from harness import (CUBBYFS, Failure, check, equal, is_mounted, main, mount_onl
                      unmounted, wait_for)
 from crew import Crew
 from inotify import DELETE, Inotify
-# (fresh: test_lock_model.py has it from here)
-from lockfile import (CUBBY, MUTE, REFRESH, RENAME_NOREPLACE, REWRITE, SLEW, SPEAKING, USER, WAYS,
-                      add_line, by_token, ends, exclusive, expires, fresh, gone, gone_as_said,
+from lockfiles import (CUBBY, MUTE, REFRESH, RENAME_NOREPLACE, REWRITE, SLEW, SPEAKING, USER, WAYS,
+                      add_line, by_token, ends, exclusive, expires, gone, gone_as_said,
                       namespace, now, ordinary, renameat2, rewrite, setx, source, span, stale,
                       stays, take_directory, take_exclusive, take_symlink, take_written, there,
                       token, told_gone, ttl_in, wait_until, when)
