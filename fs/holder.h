@@ -25,9 +25,9 @@ void holders_destroy(struct holders *h);
 int holders_describe(const struct holders *h, const struct store_caller *caller,
 	struct buffer *out);
 
-/* See store_config.watch_holder. A descriptor, which is watched until it is closed,
- * or -1. */
-int holders_watch(struct holders *h, struct bytes holder, uint64_t token);
+/* See store_config.watch_holder and unwatch_holder. */
+enum store_watch holders_watch(struct holders *h, struct bytes holder, uint64_t token);
+void holders_unwatch(struct holders *h, uint64_t token);
 
 /* Readable when holders_dispatch has something to do. */
 int holders_poll_fd(const struct holders *h);

@@ -107,11 +107,18 @@ static int describe_holder(void *arg, const struct store_caller *caller, struct 
 	return holders_describe(run->holders, caller, out);
 }
 
-static int watch_holder(void *arg, struct bytes holder, uint64_t token)
+static enum store_watch watch_holder(void *arg, struct bytes holder, uint64_t token)
 {
 	const struct run *run = arg;
 
 	return holders_watch(run->holders, holder, token);
+}
+
+static void unwatch_holder(void *arg, uint64_t token)
+{
+	const struct run *run = arg;
+
+	holders_unwatch(run->holders, token);
 }
 
 /* A mount that is read-only may be mounted read-write later, so the store is
@@ -144,6 +151,7 @@ static int open_store(struct store **out, const struct options *o, const char *l
 	config.in_group = process_in_group;
 	config.holder = describe_holder;
 	config.watch_holder = watch_holder;
+	config.unwatch_holder = unwatch_holder;
 	config.lock_ttl = o->lock_ttl;
 	config.lock_keepalive = o->lock_keepalive;
 	config.uid = getuid();

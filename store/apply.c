@@ -48,20 +48,13 @@ static void touch_namespace(const struct context *x, struct node *n)
 	n->revision = x->tr->revision;
 }
 
-static void remove_entry(const struct context *x, struct entry *e)
+static void remove_one(const struct context *x, struct entry *e)
 {
 	struct node *n = e->node;
-	struct node *parent = e->parent;
 
 	touch(x->t, n);
-	touch_namespace(x, parent);
-	if (node_is_directory(n)) {
-		struct entry *child;
-
-		while ((child = tree_next(n, 0))) {
-			remove_entry(x, child);
-		}
-	} else if (n->nlink == 1 && node_has_value(n)) {
+	touch_namespace(x, e->parent);
+	if (n->nlink == 1 && node_has_value(n)) {
 		x->t->live_bytes -= value_size(n->value);
 	}
 	tree_detach(x->t, e);
@@ -70,8 +63,31 @@ static void remove_entry(const struct context *x, struct entry *e)
 	tree_collect(x->t, n);
 }
 
+/* Removes a name, and all that is below it. `expired`: who has something of that open
+ * sees nothing more of it. */
+static void remove_below(const struct context *x, struct entry *top, bool expired)
+{
+	struct entry *next;
+
+	for (struct entry *e = tree_lowest(top); e; e = next) {
+		next = tree_after(e, top);
+		e->node->is_expired |= expired && e->node->nlink == 1;
+		remove_one(x, e);
+	}
+}
+
+static void remove_entry(const struct context *x, struct entry *e)
+{
+	remove_below(x, e, false);
+}
+
 static void set_deadline(const struct context *x, struct entry *e, int64_t expires, int64_t ttl)
 {
+	/* A journal can hold anything. */
+	ttl = ttl < 0 ? 0 : ttl > TTL_MAX ? TTL_MAX : ttl;
+	if (expires != 0) {
+		expires = expires < 0 ? 1 : expires >= DEADLINE_NEVER ? DEADLINE_NEVER - 1 : expires;
+	}
 	if (expires == 0) {
 		tree_clear_deadline(x->t, e);
 	} else if (x->t->replaying) {
@@ -400,14 +416,13 @@ static void apply_remove(const struct context *x, const struct change *c)
 			/* A handle may keep it; it shows nothing more of it. But what is
 			 * written through one makes the key anew; not a lock, which is
 			 * another's by then. */
-			n->is_expired = true;
 			n->is_lost = tree_lock(x->t, e) != NULL;
 			parent = e->parent;
 			pend = n->handles && !n->is_lost &&
 				(!parent->names ||
 					tree_alive(x->t, parent->names, x->now.elapsed));
 		}
-		remove_entry(x, e);
+		remove_below(x, e, c->type == CHANGE_EXPIRE);
 		if (pend) {
 			tree_pend_again(x->t, n, parent, place_name(&c->place));
 		}

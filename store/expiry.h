@@ -15,7 +15,7 @@ struct entry;
 struct lock;
 
 /* For what is kept alive from outside. */
-#define DEADLINE_NEVER (INT64_MAX / 2)
+#define DEADLINE_NEVER (INT64_MAX / 8 * 7)
 
 struct deadline {
 	int64_t at;

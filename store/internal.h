@@ -59,6 +59,7 @@ struct store {
 	struct compaction compaction;
 	int64_t opened; /* elapsed */
 	int64_t wall_offset; /* wall less elapsed, but for the jitter of looking at both */
+	int64_t look_after;  /* elapsed: when to, see lock.c; 0: never */
 	int64_t lease_floor; /* newest time in the log when it was opened, less elapsed then */
 };
 

@@ -19,9 +19,9 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #define MOUNT_WIDE_SUFFIX ".lock"
+#define LOOK_AFTER NSEC_PER_SEC
 
 struct lock *lock_create(const struct holding *h)
 {
@@ -33,7 +33,6 @@ struct lock *lock_create(const struct holding *h)
 	}
 	*l = (struct lock){
 		.token = h->token,
-		.process = -1,
 		.keepalive = h->keepalive,
 		.holder_size = (uint16_t)size,
 	};
@@ -45,12 +44,7 @@ struct lock *lock_create(const struct holding *h)
 
 void lock_destroy(struct lock *l)
 {
-	if (l) {
-		if (l->process >= 0) {
-			close(l->process);
-		}
-		free(l);
-	}
+	free(l);
 }
 
 struct bytes lock_holder(const struct lock *l)
@@ -189,11 +183,11 @@ int lock_plan(struct op *op, const struct node *parent, struct bytes name, struc
 	return ttl >= 0 ? take(op, parent, name, ttl, c) : 0;
 }
 
-int lock_plan_move(struct op *op, const struct entry *e, bool exclusive,
+int lock_plan_move(struct op *op, const struct entry *e, bool exclusive, bool over_key,
 	const struct node *to_parent, struct bytes to_name, struct change *c)
 {
 	bool is_lock = tree_lock(&op->s->tree, e) != NULL;
-	int64_t ttl = is_lock || exclusive ? ttl_of(op->s, to_parent, to_name) : -1;
+	int64_t ttl = (is_lock && !over_key) || exclusive ? ttl_of(op->s, to_parent, to_name) : -1;
 
 	if (ttl >= 0) {
 		return take(op, to_parent, to_name, ttl, c);
@@ -209,7 +203,8 @@ int lock_plan_move(struct op *op, const struct entry *e, bool exclusive,
 
 /* While its holder lives a lock has no deadline but for the log, which is told of the
  * end: from then on it is a lock as any other. Whoever opens the store looks whether
- * those that are still kept alive have holders that live. */
+ * those that are still kept alive have holders that live. It looks again and again after
+ * those whose end nobody will tell (the front end watches only so many processes). */
 
 /* The next lock with this token after `l` (NULL: from the start); an exchange takes two
  * at once. */
@@ -262,10 +257,7 @@ static void start_lease(struct store *s, struct lock *l)
 	int64_t ttl = expiry_get(&s->tree.expiry, l->entry)->ttl;
 	struct op *op;
 
-	if (l->process >= 0) {
-		close(l->process);
-		l->process = -1;
-	}
+	tree_let_go(&s->tree, l);
 	/* Here at once, whatever becomes of the line in the log. */
 	tree_set_deadline(&s->tree, l->entry, s->now.elapsed + ttl, ttl);
 	op = op_create(s, &nobody, plan_ended, l->entry->node, NULL, NULL,
@@ -280,26 +272,37 @@ static void start_lease(struct store *s, struct lock *l)
 static void watch(struct store *s, struct lock *l)
 {
 	int64_t ttl = expiry_get(&s->tree.expiry, l->entry)->ttl;
+	enum store_watch found = s->config.watch_holder ?
+		s->config.watch_holder(s->config.arg, lock_holder(l), l->token) : STORE_ENDED;
 
-	l->process = s->config.watch_holder ?
-		s->config.watch_holder(s->config.arg, lock_holder(l), l->token) : -1;
-	if (l->process >= 0) {
-		tree_set_deadline(&s->tree, l->entry, DEADLINE_NEVER, ttl);
-	} else {
+	if (found == STORE_ENDED) {
 		start_lease(s, l);
+		return;
+	}
+	l->lives = true;
+	l->watched = found == STORE_WATCHED;
+	if (!l->watched) {
+		s->look_after = s->look_after ? s->look_after : s->now.elapsed + LOOK_AFTER;
+	}
+	tree_set_deadline(&s->tree, l->entry, DEADLINE_NEVER, ttl);
+}
+
+/* Those with a token that are to be watched and are not. */
+static void watch_all(struct store *s, uint64_t token)
+{
+	for (struct lock *l = next_by_token(s, NULL, token); l;) {
+		struct lock *next = next_by_token(s, l, token);
+
+		if (l->keepalive && !l->watched) {
+			watch(s, l);
+		}
+		l = next;
 	}
 }
 
 void lock_taken(struct store *s, uint64_t token)
 {
-	for (struct lock *l = next_by_token(s, NULL, token); l;) {
-		struct lock *next = next_by_token(s, l, token);
-
-		if (l->keepalive && l->process < 0) {
-			watch(s, l);
-		}
-		l = next;
-	}
+	watch_all(s, token);
 }
 
 int lock_revive_all(struct store *s)
@@ -311,15 +314,34 @@ int lock_revive_all(struct store *s)
 		return -ENOMEM;
 	}
 	for (size_t i = 0; i < s->tree.locks.n_buckets; i++) {
-		for (struct table_link *l = table_bucket(&s->tree.locks, i); l; l = l->next) {
-			tokens[n++] = container_of(l, struct lock, by_token)->token;
+		for (struct table_link *at = table_bucket(&s->tree.locks, i); at; at = at->next) {
+			const struct lock *l = container_of(at, struct lock, by_token);
+
+			if (l->keepalive && !l->watched) {
+				tokens[n++] = l->token;
+			}
 		}
 	}
 	for (size_t i = 0; i < n; i++) {
-		lock_taken(s, tokens[i]);
+		watch_all(s, tokens[i]);
 	}
 	free(tokens);
 	return 0;
+}
+
+int64_t lock_look_after(struct store *s)
+{
+	if (s->look_after == 0) {
+		return -1;
+	}
+	if (s->now.elapsed < s->look_after) {
+		return s->look_after - s->now.elapsed;
+	}
+	s->look_after = 0; /* set again by the first that lives */
+	if (lock_revive_all(s)) {
+		s->look_after = s->now.elapsed + LOOK_AFTER;
+	}
+	return s->look_after ? LOOK_AFTER : -1;
 }
 
 void store_holder_ended(struct store *s, uint64_t token)
@@ -328,7 +350,7 @@ void store_holder_ended(struct store *s, uint64_t token)
 	for (struct lock *l = next_by_token(s, NULL, token); l;) {
 		struct lock *next = next_by_token(s, l, token);
 
-		if (l->process >= 0) {
+		if (l->lives) {
 			start_lease(s, l);
 		}
 		l = next;

@@ -23,10 +23,9 @@ struct lock {
 	struct table_link by_token;
 	struct entry *entry; /* the name; borrowed */
 	uint64_t token;
-	int process; /* keepalive: a descriptor of the holder's process while it lives, or
-		      * -1; owned */
-	bool keepalive;
-	bool is_released; /* by its holder; what is in it is still being removed */
+	bool keepalive; /* the TTL runs from the end of the holder, and */
+	bool lives;	/* that has not come, so there is no deadline */
+	bool watched;	/* and will be told */
 	uint16_t holder_size;
 	char holder[];
 };
@@ -35,7 +34,7 @@ struct lock {
 
 /* A holder that is too long is cut. NULL without memory. */
 struct lock *lock_create(const struct holding *h);
-/* NULL is fine. */
+/* One that is in no tree (tree_clear_deadline). NULL is fine. */
 void lock_destroy(struct lock *l);
 
 struct bytes lock_holder(const struct lock *l);
@@ -60,8 +59,9 @@ struct entry *tree_lock_by_token(const struct tree *t, const struct node *n, uin
 int lock_plan(struct op *op, const struct node *parent, struct bytes name, struct change *c);
 
 /* `e` gets another name, and is an ordinary name or a lock after that: what c has to
- * say of it. `exclusive`: the new name is made exclusively. 0 or -ENOMEM. */
-int lock_plan_move(struct op *op, const struct entry *e, bool exclusive,
+ * say of it. `exclusive`: the new name is made exclusively; `over_key`: it is that of an
+ * ordinary key, which stays one (sed -i). 0 or -ENOMEM. */
+int lock_plan_move(struct op *op, const struct entry *e, bool exclusive, bool over_key,
 	const struct node *to_parent, struct bytes to_name, struct change *c);
 
 /* --- keepalive ------------------------------------------------------------------ */
@@ -71,3 +71,5 @@ void lock_taken(struct store *s, uint64_t token);
 /* After a replay: what is kept alive goes on being, if its holder still lives; else its
  * TTL begins. 0 or -ENOMEM. */
 int lock_revive_all(struct store *s);
+/* Looks after holders whose end nobody tells. Returns as store_tick. */
+int64_t lock_look_after(struct store *s);

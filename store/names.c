@@ -350,7 +350,7 @@ static int plan_arrival(struct op *op, const struct entry *e, const struct node 
 		return -ENOMEM;
 	}
 	rc = op_place(op, to_parent, to_name, &c->place);
-	return rc ? rc : lock_plan_move(op, e, false, to_parent, to_name, c);
+	return rc ? rc : lock_plan_move(op, e, false, false, to_parent, to_name, c);
 }
 
 static int plan_rename(struct op *op)
@@ -403,7 +403,8 @@ static int plan_rename(struct op *op)
 		return rc;
 	}
 	if (!exchange) {
-		return lock_plan_move(op, from, op->flags & RENAME_NOREPLACE, to_parent, to_name, c);
+		return lock_plan_move(op, from, op->flags & RENAME_NOREPLACE,
+			to && !tree_lock(&op->s->tree, to), to_parent, to_name, c);
 	}
 	rc = plan_arrival(op, from, to_parent, to_name);
 	return rc ? rc : plan_arrival(op, to, parent, name);

@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "store/internal.h"
+#include "store/place.h"
 
 #include <errno.h>
 
@@ -210,39 +211,66 @@ static const struct change *change_to_tell(const struct op *op)
 	return NULL;
 }
 
+/* Tells that a name is about to go, and before it all that is below it. */
+static void tell_removal(struct store *s, const struct change *c, struct moment now)
+{
+	struct node *parent = tree_node(&s->tree, c->place.parent);
+	struct entry *top = parent && node_is_directory(parent) ?
+		tree_entry(&s->tree, parent, place_name(&c->place)) : NULL;
+	_cleanup_buffer_ struct buffer path = {0};
+	bool in_expired;
+
+	if (!top || top->node->ino != c->ino) {
+		return;
+	}
+	in_expired = parent->names && !tree_alive(&s->tree, parent->names, now.elapsed);
+	for (struct entry *e = tree_lowest(top); e; e = tree_after(e, top)) {
+		path.size = 0;
+		if (tree_path(e->parent, entry_name(e), &path)) {
+			log_error("out of memory: a removal is not told");
+			continue;
+		}
+		tree_ref(e->node);
+		s->listener->notice(s->listener->arg, &(struct store_notice){
+			.kind = STORE_NOTICE_REMOVED,
+			.ino = e->node->ino,
+			.parent = e->parent->ino,
+			.path = buffer_bytes(&path),
+			.mode = e->node->mode,
+			.below_expired = in_expired || e != top,
+		});
+	}
+}
+
 /* Applies, and tells the listener of it, who may keep what was removed. */
 static void apply_and_tell(struct op *op)
 {
 	struct store *s = op->s;
 	const struct change *c = op->announces && s->listener && !op->local ?
 		change_to_tell(op) : NULL;
-	struct node *n = c ? tree_node(&s->tree, c->ino) : NULL;
-	struct node *parent = n ? tree_node(&s->tree, c->place.parent) : NULL;
 	uint64_t unresolved = s->tree.unresolved;
-	struct store_notice notice;
+	struct node *n;
 
-	if (n && op->notice == STORE_NOTICE_REMOVED) {
-		tree_ref(n);
+	if (c && op->notice == STORE_NOTICE_REMOVED) {
+		tell_removal(s, c, op->moment);
+		c = NULL;
 	}
+	n = c ? tree_node(&s->tree, c->ino) : NULL;
 	store_apply(s, &op->transition, op->prepared, op->moment);
 	if (s->tree.unresolved != unresolved) {
 		/* A plan was for a tree that is not this one: our mistake. */
 		log_error("%s: revision %llu could not be applied as planned; please report this",
 			s->location, (unsigned long long)op->transition.revision);
 	}
-	if (!n) {
-		return;
+	if (n) {
+		s->listener->notice(s->listener->arg, &(struct store_notice){
+			.kind = op->notice,
+			.ino = c->ino,
+			.parent = c->place.parent,
+			.path = c->place.path,
+			.mode = n->mode,
+		});
 	}
-	notice = (struct store_notice){
-		.kind = op->notice,
-		.ino = c->ino,
-		.parent = c->place.parent,
-		.path = c->place.path,
-		.mode = n->mode,
-		.below_expired = parent && parent->names &&
-			!tree_alive(&s->tree, parent->names, op->moment.elapsed),
-	};
-	s->listener->notice(s->listener->arg, &notice);
 }
 
 static void commit(struct op *op)

@@ -99,7 +99,9 @@ static int prepare_lock(const struct transition *tr, const struct change *c, str
 	if (!(c->fields & HAS_LOCK)) {
 		return 0;
 	}
-	holding.token = holding.token ? holding.token : tr->revision;
+	if (holding.token == 0 || holding.token > tr->revision) {
+		holding.token = tr->revision;
+	}
 	p->lock = lock_create(&holding);
 	return p->lock ? 0 : -ENOMEM;
 }

@@ -30,9 +30,6 @@
 #define LOCKS_TTL_DEFAULT (30 * NSEC_PER_SEC)
 #define EXPIRE_BATCH 64
 #define WALL_JITTER NSEC_PER_MSEC
-#define SWEEP_MAX 1024
-#define EXPIRE_RETRY NSEC_PER_SEC
-#define EXPIRE_PAUSE NSEC_PER_MSEC
 
 void store_config_init(struct store_config *config)
 {
@@ -375,6 +372,8 @@ int store_open(struct store **out, const struct store_config *config, char **err
 	rc = s->location ? handle_table_init(&s->handles) : -ENOMEM;
 	rc = rc ? rc : advisory_init(&s->advisory);
 	rc = rc ? rc : tree_init(&s->tree, config->uid, config->gid, config->mode, 0);
+	s->tree.unwatch = config->unwatch_holder;
+	s->tree.unwatch_arg = config->arg;
 	rc = rc ? rc : open_backend(s, error);
 	rc = rc ? rc : replay(s);
 	if (rc) {
@@ -430,151 +429,6 @@ int store_poll_fd(struct store *s)
 void store_dispatch(struct store *s)
 {
 	s->ops->dispatch(s->backend);
-}
-
-/* The end of a name that has expired. A namespace (a lock directory) goes from below,
- * name by name, so that each is told; for readers all of it is gone already. */
-static int plan_end(struct op *op, const struct entry *e)
-{
-	const struct lock *lock = tree_lock(&op->s->tree, e);
-	const struct entry *child;
-	struct change *c;
-
-	while (node_is_directory(e->node) && (child = tree_next(e->node, 0))) {
-		e = child;
-	}
-	c = op_change(op, lock && lock->is_released ? CHANGE_REMOVE : CHANGE_EXPIRE, e->node->ino);
-	return c ? op_place(op, e->parent, entry_name(e), &c->place) : -ENOMEM;
-}
-
-/* The name whose deadline is the soonest, if it has passed. */
-static int plan_expire(struct op *op)
-{
-	const struct deadline *d = expiry_first(&op->s->tree.expiry);
-
-	return d && d->at <= op->moment.elapsed ? plan_end(op, d->entry) : OP_NOTHING;
-}
-
-/* The name of op->node that is due. */
-static int plan_sweep(struct op *op)
-{
-	struct entry *e;
-
-	for (e = op->node->is_pending ? NULL : op->node->names; e; e = e->next_name) {
-		if (!tree_alive(&op->s->tree, e, op->moment.elapsed)) {
-			return plan_end(op, e);
-		}
-	}
-	return OP_NOTHING;
-}
-
-/* The name op->name, if it is due. */
-static int plan_sweep_name(struct op *op)
-{
-	struct node *parent;
-	struct entry *e;
-
-	if (store_namespace(op->s, op->parent, &parent)) {
-		return OP_NOTHING;
-	}
-	e = tree_entry(&op->s->tree, parent, bytes_of_string(op->name));
-	return e && !tree_alive(&op->s->tree, e, op->moment.elapsed) ? plan_end(op, e) : OP_NOTHING;
-}
-
-static void expire_ended(struct op *op, int rc)
-{
-	if (rc) {
-		/* It is gone for readers all the same. */
-		op->s->expire_not_before = op->moment.elapsed + EXPIRE_RETRY;
-	} else {
-		op->s->expired += op->n_changes > 0 && op->changes[0].type == CHANGE_EXPIRE;
-	}
-}
-
-/* An op that expires what its plan finds; NULL without memory. */
-static struct op *create_end(struct store *s, int (*plan)(struct op *op), struct node *n,
-	const char *name)
-{
-	const struct store_caller nobody = {0};
-	struct op *op = op_create(s, &nobody, plan, n, name, NULL, (struct store_reply){0});
-
-	if (op) {
-		op->durable = false;
-		op->announces = true;
-		op->notice = STORE_NOTICE_REMOVED;
-		op->ended = expire_ended;
-	}
-	return op;
-}
-
-void store_sweep(struct store *s, struct node *n)
-{
-	struct op *op;
-
-	for (struct entry *e = n->is_pending ? NULL : n->names; e; e = e->next_name) {
-		if (!tree_alive(&s->tree, e, s->now.elapsed)) {
-			op = create_end(s, plan_sweep, n, NULL);
-			if (op) {
-				op_submit(op);
-			}
-			return;
-		}
-	}
-}
-
-void store_sweep_name(struct store *s, uint64_t parent, const char *name)
-{
-	struct bytes b = bytes_of_string(name);
-	uint64_t revision;
-	struct node *dir;
-	struct entry *e;
-	struct op *op;
-
-	if (s->tree.expiry.size == 0 || store_namespace(s, parent, &dir)) {
-		return;
-	}
-	store_now(s);
-	/* What is too much, or cannot be done at once, is left to the making of the name
-	 * (op_clear), and not told. */
-	for (unsigned i = 0; i < SWEEP_MAX; i++) {
-		e = tree_entry(&s->tree, dir, b);
-		if (!e || tree_alive(&s->tree, e, s->now.elapsed) || s->failed || s->running) {
-			return;
-		}
-		op = create_end(s, plan_sweep_name, NULL, name);
-		if (!op) {
-			return;
-		}
-		op->parent = parent;
-		revision = s->tree.revision;
-		op_submit(op);
-		if (s->tree.revision == revision) {
-			return;
-		}
-	}
-}
-
-bool store_expire(struct store *s, unsigned limit)
-{
-	while (limit-- > 0) {
-		const struct deadline *d = expiry_first(&s->tree.expiry);
-		struct op *op;
-
-		if (!d || d->at > s->now.elapsed || s->now.elapsed < s->expire_not_before ||
-			s->failed || s->config.read_only || s->running) {
-			return false;
-		}
-		if (s->listener && s->listener->room(s->listener->arg) == 0) {
-			s->expire_not_before = s->now.elapsed + EXPIRE_PAUSE;
-			return false;
-		}
-		op = create_end(s, plan_expire, NULL, NULL);
-		if (!op) {
-			return false;
-		}
-		op_submit(op);
-	}
-	return true;
 }
 
 void store_synced(struct store *s, int status)
@@ -633,6 +487,7 @@ int64_t store_tick(struct store *s)
 			next = at > s->now.elapsed ? at - s->now.elapsed : 0;
 		}
 	}
+	next = sooner(next, lock_look_after(s));
 	next = sooner(next, sync_step(s));
 	return sooner(next, compaction_step(s));
 }

@@ -106,6 +106,12 @@ struct store_listener {
 	void *arg;
 };
 
+enum store_watch {
+	STORE_ENDED,
+	STORE_WATCHED,
+	STORE_ALIVE, /* but nobody will tell of its end */
+};
+
 struct store_config {
 	const char *location; /* STORE of design 1.1; borrowed during open */
 	/* Seams; NULL for the system's. Borrowed until store_close. */
@@ -123,10 +129,11 @@ struct store_config {
 	/* Says in one line of text who the caller is: the holder of a lock. NULL: in
 	 * few words. 0 or -ENOMEM. Called with `arg`. */
 	int (*holder)(void *arg, const struct store_caller *caller, struct buffer *out);
-	/* A descriptor (the store's from then on) of the process that `holder` has named,
-	 * if it still lives, else -1. Its end is told with store_holder_ended. NULL: no
-	 * lock is kept alive. */
-	int (*watch_holder)(void *arg, struct bytes holder, uint64_t token);
+	/* Whether the process that `holder` has named still lives. If it is STORE_WATCHED
+	 * its end is told with store_holder_ended, once, unless unwatch_holder is called
+	 * first. NULL, both: no lock is kept alive. Called with `arg`. */
+	enum store_watch (*watch_holder)(void *arg, struct bytes holder, uint64_t token);
+	void (*unwatch_holder)(void *arg, uint64_t token);
 	int64_t lock_ttl;      /* ns: names in ".lock" are locks in every namespace; 0: not */
 	bool lock_keepalive;   /* where a namespace does not say */
 	int64_t locks_ttl;     /* ns: of the lock namespace `locks` that a new store comes with;

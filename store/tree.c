@@ -125,6 +125,37 @@ struct entry *tree_next(const struct node *directory, uint64_t cookie)
 	return NULL;
 }
 
+struct entry *tree_last(struct node *directory)
+{
+	struct directory *d = directory->directory;
+
+	while (d->n_slots > 0 && d->slots[d->n_slots - 1] & 1) {
+		d->n_slots--;
+	}
+	return d->n_slots > 0 ? (struct entry *)d->slots[d->n_slots - 1] : NULL;
+}
+
+struct entry *tree_lowest(struct entry *top)
+{
+	struct entry *child;
+
+	while (node_is_directory(top->node) && (child = tree_next(top->node, 0))) {
+		top = child;
+	}
+	return top;
+}
+
+struct entry *tree_after(const struct entry *e, const struct entry *top)
+{
+	struct entry *next;
+
+	if (e == top) {
+		return NULL;
+	}
+	next = tree_next(e->parent, e->cookie);
+	return next ? tree_lowest(next) : e->parent->names;
+}
+
 bool tree_is_empty(const struct tree *t, const struct node *directory, int64_t elapsed)
 {
 	const struct directory *d = directory->directory;
@@ -163,10 +194,22 @@ int tree_path(const struct node *parent, struct bytes name, struct buffer *out)
 
 void tree_set_deadline(struct tree *t, struct entry *e, int64_t at, int64_t ttl)
 {
-	const struct lock *l = tree_lock(t, e);
+	struct lock *l = tree_lock(t, e);
 
+	if (l && l->keepalive && ttl == 0) {
+		tree_let_go(t, l); /* 0 expires at once: it never means for ever */
+		l->keepalive = false;
+	}
 	t->n_mortal += !e->timer && node_is_directory(e->node);
-	expiry_set(&t->expiry, e, l && l->process >= 0 ? DEADLINE_NEVER : at, ttl);
+	expiry_set(&t->expiry, e, l && l->lives ? DEADLINE_NEVER : at, ttl);
+}
+
+void tree_let_go(struct tree *t, struct lock *lock)
+{
+	if (lock->watched && t->unwatch) {
+		t->unwatch(t->unwatch_arg, lock->token);
+	}
+	lock->watched = lock->lives = false;
 }
 
 static void drop_lock(struct tree *t, const struct entry *e)
@@ -174,6 +217,7 @@ static void drop_lock(struct tree *t, const struct entry *e)
 	struct lock *l = tree_lock(t, e);
 
 	if (l) {
+		tree_let_go(t, l);
 		table_remove(&t->locks, &l->by_token);
 		lock_destroy(l);
 	}
@@ -457,6 +501,7 @@ void tree_finish(struct tree *t)
 
 		while ((l = table_bucket(&t->locks, i))) {
 			table_remove(&t->locks, l);
+			tree_let_go(t, container_of(l, struct lock, by_token));
 			lock_destroy(container_of(l, struct lock, by_token));
 		}
 	}

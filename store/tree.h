@@ -32,6 +32,9 @@ struct tree {
 	struct expiry expiry; /* on the scale of clock_elapsed; while replaying, of the wall clock */
 	struct table locks;	/* by token */
 	uint64_t n_mortal;	/* namespaces that have a deadline */
+	/* A lock whose holder is watched has ended. NULL: nobody cares. */
+	void (*unwatch)(void *arg, uint64_t token);
+	void *unwatch_arg;
 	uint64_t next_ino;
 	uint64_t revision; /* of the last transition applied */
 	bool replaying;
@@ -68,6 +71,12 @@ struct entry *tree_find(const struct tree *t, const struct node *parent, struct 
 struct entry *tree_name(const struct tree *t, const struct node *n, int64_t elapsed);
 /* The first entry after `cookie`, or NULL; alive or not. */
 struct entry *tree_next(const struct node *directory, uint64_t cookie);
+/* The last one, or NULL. */
+struct entry *tree_last(struct node *directory);
+/* A walk over a name and all that is below it, which comes first: from tree_lowest to
+ * `top` itself; NULL after that. What is behind may be removed. */
+struct entry *tree_lowest(struct entry *top);
+struct entry *tree_after(const struct entry *e, const struct entry *top);
 /* Whether the namespace has a name that is alive. */
 bool tree_is_empty(const struct tree *t, const struct node *directory, int64_t elapsed);
 /* Whether `n` is the root, or has a name; a namespace that was removed is not. */
@@ -106,6 +115,8 @@ void tree_set_deadline(struct tree *t, struct entry *e, int64_t at, int64_t ttl)
 void tree_clear_deadline(struct tree *t, struct entry *e);
 /* The name, which has a deadline, is this lock (owned from here on) from now on. */
 void tree_set_lock(struct tree *t, struct entry *e, struct lock *lock);
+/* Its holder is not watched any more, and has no part in its deadline. */
+void tree_let_go(struct tree *t, struct lock *lock);
 /* Gives a node the name that the entry (owned from here on) says. There must
  * be room in the namespace, and the name be free. */
 void tree_attach(struct tree *t, struct node *parent, struct entry *e, struct node *n);

@@ -317,14 +317,6 @@ static int plan_held(struct op *op, enum change_type type, struct change **c, st
 	return *c ? op_place(op, (*e)->parent, entry_name(*e), &(*c)->place) : -ENOMEM;
 }
 
-/* Gives the lock this much time from now on. */
-static void plan_lease(const struct op *op, int64_t left, int64_t ttl, struct change *c)
-{
-	c->fields |= HAS_EXPIRES;
-	c->expires = op->moment.lease + left;
-	c->ttl = ttl;
-}
-
 static int plan_refresh(struct op *op)
 {
 	struct change *c;
@@ -332,36 +324,19 @@ static int plan_refresh(struct op *op)
 	int rc = plan_held(op, CHANGE_PUT, &c, &e);
 
 	if (rc == 0) {
-		const struct deadline *d = expiry_get(&op->s->tree.expiry, e);
-
-		plan_lease(op, d->ttl, d->ttl, c);
+		c->fields |= HAS_EXPIRES;
+		c->ttl = expiry_get(&op->s->tree.expiry, e)->ttl;
+		c->expires = op->moment.lease + c->ttl;
 	}
 	return rc;
 }
 
 static int plan_release(struct op *op)
 {
-	bool is_full = node_is_directory(op->node) && op->node->directory->n_live > 0;
 	struct change *c;
 	struct entry *e;
-	int rc = plan_held(op, is_full ? CHANGE_PUT : CHANGE_REMOVE, &c, &e);
 
-	if (rc == 0 && is_full) {
-		/* What is in it goes the way of what has expired, and is told as that is. */
-		plan_lease(op, 0, 0, c);
-	}
-	return rc;
-}
-
-/* What is left of a directory is removed, not expired. */
-static void released(struct op *op)
-{
-	const struct node *n = op->node;
-	struct lock *l = n->names && !n->is_pending ? tree_lock(&op->s->tree, n->names) : NULL;
-
-	if (l && l->token == op->revision) {
-		l->is_released = true;
-	}
+	return plan_held(op, CHANGE_REMOVE, &c, &e);
 }
 
 static void act_on_lock(struct store *s, const struct store_caller *caller, struct node *n,
@@ -377,7 +352,6 @@ static void act_on_lock(struct store *s, const struct store_caller *caller, stru
 	op = op_create(s, caller, release ? plan_release : plan_refresh, n, NULL, NULL, reply);
 	if (op) {
 		op->revision = token;
-		op->applied = release ? released : NULL;
 		op->announces = release;
 		op->notice = STORE_NOTICE_REMOVED;
 		op_submit(op);

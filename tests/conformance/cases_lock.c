@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define TTL "user.cubby.ttl"
 #define TOKEN "user.cubby.token"
@@ -254,7 +253,7 @@ static void released(struct bench *b)
 	assert_int_equal(bench_rmdir(b, locks, "d"), STORE_NOT_EMPTY);
 	assert_int_equal(with_token(b, dir, RELEASE, token_of(b, locks, "d")), 0);
 	assert_string_equal(bench_list(b, locks), "");
-	assert_string_equal(bench_list(b, dir), "");
+	assert_int_equal(bench_lookup(b, dir, "k"), STORE_NOT_FOUND);
 	assert_int_equal(bench_mkdir(b, locks, "d"), 0);
 	assert_string_equal(bench_list(b, bench_ino(b, locks, "d")), "");
 	bench_rmdir(b, locks, "d");
@@ -447,24 +446,52 @@ static void outlives_the_store(struct bench *b)
 /* --- kept alive ------------------------------------------------------------------------ */
 
 static struct {
-	bool lives;
-	int ends[16];
-	uint64_t tokens[16];
+	enum store_watch answer;
+	uint64_t tokens[64]; /* as they were asked for */
 	unsigned n;
+	int n_watched; /* and not let go of */
 } processes;
 
-static int watch(void *arg, struct bytes holder, uint64_t token)
+static enum store_watch watch(void *arg, struct bytes holder, uint64_t token)
 {
-	int fds[2];
-
 	(void)arg;
 	assert_non_null(memmem(holder.data, holder.size, "\"pid\":", 6));
-	if (!processes.lives || processes.n == 16 || pipe(fds)) {
-		return -1;
-	}
-	processes.ends[processes.n] = fds[1];
+	assert_in_range(processes.n, 0, 63);
 	processes.tokens[processes.n++] = token;
-	return fds[0];
+	processes.n_watched += processes.answer == STORE_WATCHED;
+	return processes.answer;
+}
+
+static void unwatch(void *arg, uint64_t token)
+{
+	(void)arg;
+	(void)token;
+	processes.n_watched--;
+}
+
+static void keep_alive(struct bench *b, const char *ttl, uint64_t *locks)
+{
+	processes.n = 0;
+	processes.n_watched = 0;
+	processes.answer = STORE_WATCHED;
+	b->config.watch_holder = watch;
+	b->config.unwatch_holder = unwatch;
+	b->config.lock_keepalive = true;
+	bench_close(b);
+	bench_open(b);
+	*locks = locks_of(b, ttl);
+}
+
+/* To leave it as the suite expects it. */
+static void keep_no_more(struct bench *b)
+{
+	bench_sweep(b);
+	assert_int_equal(processes.n_watched, 0);
+	bench_close(b);
+	b->config.lock_keepalive = false;
+	b->config.watch_holder = NULL;
+	b->config.unwatch_holder = NULL;
+	bench_open(b);
 }
 
 static void kept_alive(struct bench *b)
@@ -472,13 +499,7 @@ static void kept_alive(struct bench *b)
 	uint64_t locks, ino;
 	unsigned n;
 
-	b->config.watch_holder = watch;
-	b->config.lock_keepalive = true;
-	bench_close(b);
-	bench_open(b);
-	locks = locks_of(b, "2");
-	processes.n = 0;
-	processes.lives = true;
+	keep_alive(b, "2", &locks);
 	take(b, locks, "l");
 	ino = bench_ino(b, locks, "l");
 	assert_int_equal(processes.n, 1);
@@ -529,7 +550,7 @@ static void kept_alive(struct bench *b)
 	bench_unlink(b, locks, ".lk123host");
 	assert_int_equal(bench_setxattr(b, locks, "user.cubby.lock_keepalive", "1"), 0);
 	/* A holder that has ended before we could look. */
-	processes.lives = false;
+	processes.answer = STORE_ENDED;
 	take(b, locks, "n");
 	bench_advance(b, 2 * SECOND);
 	assert_string_equal(bench_list(b, locks), "m ");
@@ -544,11 +565,58 @@ static void kept_alive(struct bench *b)
 	bench_advance(b, 2 * SECOND);
 	bench_sweep(b);
 	assert_string_equal(bench_list(b, locks), "");
-	b->config.lock_keepalive = false;
-	b->config.watch_holder = NULL;
-	while (processes.n > 0) {
-		close(processes.ends[--processes.n]);
+	keep_no_more(b);
+}
+
+/* A TTL of 0 ends what is kept alive too, and so does its release. */
+static void kept_alive_no_longer(struct bench *b)
+{
+	uint64_t locks, dir;
+
+	keep_alive(b, "2", &locks);
+	take(b, locks, "l");
+	assert_int_equal(bench_setxattr(b, bench_ino(b, locks, "l"), TTL, "0"), 0);
+	assert_int_equal(bench_ino(b, locks, "l"), 0);
+	bench_mkdir(b, locks, "d");
+	dir = bench_ino(b, locks, "d");
+	bench_set(b, dir, "k", "v");
+	assert_int_equal(with_token(b, dir, RELEASE, token_of(b, locks, "d")), 0);
+	assert_string_equal(bench_list(b, locks), "");
+	bench_mkdir(b, locks, "d");
+	bench_set(b, bench_ino(b, locks, "d"), "k", "v");
+	assert_int_equal(bench_setxattr(b, bench_ino(b, locks, "d"), TTL, "0"), 0);
+	assert_string_equal(bench_list(b, locks), "");
+	bench_check_durable(b);
+	assert_string_equal(bench_list(b, locks), "");
+	keep_no_more(b);
+}
+
+/* Where nobody tells of a holder's end, it is looked after now and then. */
+static void kept_alive_unwatched(struct bench *b)
+{
+	uint64_t locks;
+	unsigned asked;
+
+	keep_alive(b, "2", &locks);
+	processes.answer = STORE_ALIVE;
+	take(b, locks, "l");
+	take(b, locks, "m");
+	for (int i = 0; i < 20; i++) {
+		asked = processes.n;
+		bench_advance(b, SECOND);
+		assert_int_equal(store_tick(b->s), SECOND);
+		bench_settle(b);
+		assert_int_equal(processes.n, asked + 2);
+		assert_string_equal(bench_list(b, locks), "l m ");
 	}
+	processes.answer = STORE_ENDED;
+	bench_advance(b, SECOND);
+	bench_sweep(b);
+	bench_advance(b, 2 * SECOND - 1);
+	assert_string_equal(bench_list(b, locks), "l m ");
+	bench_advance(b, 1);
+	assert_string_equal(bench_list(b, locks), "");
+	keep_no_more(b);
 }
 
 static void a_new_store_has_locks(struct bench *b)
@@ -609,6 +677,8 @@ const struct test_case lock_cases[] = {
 	{"a_further_name", a_further_name},
 	{"outlives_the_store", outlives_the_store},
 	{"kept_alive", kept_alive},
+	{"kept_alive_no_longer", kept_alive_no_longer},
+	{"kept_alive_unwatched", kept_alive_unwatched},
 	{"a_new_store_has_locks", a_new_store_has_locks},
 	{"policies", policies},
 	{NULL, NULL},
