@@ -206,7 +206,7 @@ static int plan_new_name(struct op *op, struct node *n, struct node **target, st
 	}
 	rc = store_may_add(op->s, parent);
 	rc = rc ? rc : op_clear(op, parent, name);
-	return rc ? rc : op_place(op, parent, name, place);
+	return rc ? rc : op_new_place(op, parent, name, place);
 }
 
 int plan_value(struct op *op, struct value *value, bool keep_ttl)
@@ -369,7 +369,7 @@ static int plan_create(struct op *op)
 	c->gid = parent->mode & S_ISGID ? parent->gid : op->caller.gid;
 	decide_deadline(op, NULL, parent, DEADLINE_PLAIN_WRITE, c);
 	rc = op->flags & O_EXCL ? lock_plan(op, parent, name, c) : 0;
-	return rc ? rc : op_place(op, parent, name, &c->place);
+	return rc ? rc : op_new_place(op, parent, name, &c->place);
 }
 
 /* A key that others will see when it is committed. */
@@ -380,6 +380,9 @@ static int create_pending(struct store *s, const struct store_caller *caller, st
 	struct handle *h;
 	int rc = s->failed || s->config.read_only ? -EROFS : store_may_add(s, parent);
 
+	if (rc == 0 && tree_path_size(parent, name.size) > STORE_PATH_MAX) {
+		rc = STORE_NAME_TOO_LONG;
+	}
 	if (rc) {
 		return rc;
 	}

@@ -87,7 +87,7 @@ static int plan_make(struct op *op)
 		c->ttl = ttl;
 	}
 	rc = lock_plan(op, parent, name, c);
-	return rc ? rc : op_place(op, parent, name, &c->place);
+	return rc ? rc : op_new_place(op, parent, name, &c->place);
 }
 
 static void make(struct store *s, const struct store_caller *caller, uint64_t parent,
@@ -219,7 +219,7 @@ static int plan_link(struct op *op)
 	}
 	op->made = n->ino;
 	rc = lock_plan(op, parent, name, c);
-	return rc ? rc : op_place(op, parent, name, &c->place);
+	return rc ? rc : op_new_place(op, parent, name, &c->place);
 }
 
 void store_link(struct store *s, const struct store_caller *caller, uint64_t ino,
@@ -398,7 +398,7 @@ static int plan_rename(struct op *op)
 		return -ENOMEM;
 	}
 	rc = op_place(op, parent, name, &c->place);
-	rc = rc ? rc : op_place(op, to_parent, to_name, &c->to);
+	rc = rc ? rc : op_new_place(op, to_parent, to_name, &c->to);
 	if (rc) {
 		return rc;
 	}

@@ -174,6 +174,13 @@ int op_place(struct op *op, const struct node *parent, struct bytes name, struct
 	return rc;
 }
 
+int op_new_place(struct op *op, const struct node *parent, struct bytes name, struct place *out)
+{
+	int rc = op_place(op, parent, name, out);
+
+	return rc ? rc : out->path.size > STORE_PATH_MAX ? STORE_NAME_TOO_LONG : 0;
+}
+
 int op_clear(struct op *op, const struct node *parent, struct bytes name)
 {
 	struct entry *e = tree_entry(&op->s->tree, parent, name);

@@ -119,6 +119,9 @@ int op_keep(struct op *op, void *memory);
 /* The place of `name` in `parent`, with its path. 0 or -ENOMEM. */
 int op_place(struct op *op, const struct node *parent, struct bytes name, struct place *out);
 
+/* The same for a name that is new: STORE_NAME_TOO_LONG if its path would be too long. */
+int op_new_place(struct op *op, const struct node *parent, struct bytes name, struct place *out);
+
 /* Removes names that have expired but are still in the way of `name` in
  * `parent`. 0 or -ENOMEM. */
 int op_clear(struct op *op, const struct node *parent, struct bytes name);

@@ -68,6 +68,8 @@ enum store_outcome {
 };
 
 #define STORE_NAME_MAX 255
+/* Of a path within the store. Each line of the log has one, so what is deep is dear. */
+#define STORE_PATH_MAX 16384
 #define STORE_LINK_MAX 65000
 #define STORE_MAX_VALUE_DEFAULT (UINT64_C(1) << 20)
 /* No value is larger, whatever the policy says. */

@@ -169,25 +169,35 @@ bool tree_is_empty(const struct tree *t, const struct node *directory, int64_t e
 	return true;
 }
 
-static int append_path(const struct node *n, struct buffer *out)
+/* Up to the root, or a namespace that has gone. */
+size_t tree_path_size(const struct node *parent, size_t name_size)
 {
-	int rc;
-
-	if (n->is_pending || !n->names) {
-		return 0; /* the root, or a namespace that has gone */
+	for (const struct node *n = parent; !n->is_pending && n->names; n = n->names->parent) {
+		name_size += n->names->name_size + 1u;
 	}
-	rc = append_path(n->names->parent, out);
-	if (rc == 0) {
-		rc = buffer_append(out, n->names->name, n->names->name_size);
-	}
-	return rc ? rc : buffer_append(out, "/", 1);
+	return name_size;
 }
 
 int tree_path(const struct node *parent, struct bytes name, struct buffer *out)
 {
-	int rc = append_path(parent, out);
+	size_t start = out->size, size = tree_path_size(parent, name.size), end;
+	const struct node *n;
+	int rc;
 
-	return rc ? rc : buffer_append(out, name.data, name.size);
+	rc = buffer_resize(out, start + size);
+	if (rc) {
+		return rc;
+	}
+	end = start + size - name.size;
+	if (name.size > 0) {
+		memcpy(out->data + end, name.data, name.size);
+	}
+	for (n = parent; !n->is_pending && n->names; n = n->names->parent) {
+		out->data[--end] = '/';
+		end -= n->names->name_size;
+		memcpy(out->data + end, n->names->name, n->names->name_size);
+	}
+	return 0;
 }
 
 /* --- deadlines ------------------------------------------------------------ */

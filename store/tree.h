@@ -82,6 +82,9 @@ bool tree_is_empty(const struct tree *t, const struct node *directory, int64_t e
 /* Whether `n` is the root, or has a name; a namespace that was removed is not. */
 bool tree_attached(const struct tree *t, const struct node *n);
 
+/* How long the path of a name of so many bytes in `parent` is. */
+size_t tree_path_size(const struct node *parent, size_t name_size);
+
 /* Appends the path of `name` in `parent`, without a leading slash. 0 or -ENOMEM. */
 int tree_path(const struct node *parent, struct bytes name, struct buffer *out);
 

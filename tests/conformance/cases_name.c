@@ -409,7 +409,32 @@ static void statfs_counts(struct bench *b)
 	assert_int_equal(after.f_files - after.f_ffree, before.f_files - before.f_ffree + 2);
 }
 
+static void paths_have_an_end(struct bench *b)
+{
+	char name[256];
+	uint64_t at = ROOT_INO;
+	int deep = 0;
+
+	memset(name, 'd', 255);
+	name[255] = 0;
+	while (bench_mkdir(b, at, name) == 0) {
+		at = b->result.ino;
+		deep++;
+	}
+	assert_int_equal(deep, 16384 / 256);
+	assert_int_equal(bench_mkdir(b, at, "d"), STORE_NAME_TOO_LONG);
+	assert_int_equal(bench_symlink(b, at, "d", "x"), STORE_NAME_TOO_LONG);
+	assert_int_equal(bench_set(b, at, "k", "v"), STORE_NAME_TOO_LONG);
+	assert_int_equal(bench_set(b, ROOT_INO, "k", "v"), 0);
+	assert_int_equal(bench_rename(b, ROOT_INO, "k", at, "k", 0), STORE_NAME_TOO_LONG);
+	assert_int_equal(
+		bench_link(b, bench_ino(b, ROOT_INO, "k"), at, "k"), STORE_NAME_TOO_LONG);
+	assert_string_equal(bench_list(b, at), "");
+	assert_string_equal(bench_get(b, ROOT_INO, "k"), "v");
+}
+
 const struct test_case name_cases[] = {
+	{"paths_have_an_end", paths_have_an_end},
 	{"kinds_of_nodes", kinds_of_nodes},
 	{"namespaces", namespaces},
 	{"removed_namespace", removed_namespace},

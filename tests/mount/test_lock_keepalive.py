@@ -4,22 +4,28 @@
 """Keepalive: as long as the process that took a lock lives, its TTL does not
 begin. (DESIGN.md 1.5.)
 """
+import contextlib
 import errno
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
+import zlib
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from harness import Failure, check, equal, main, mount_only, options, raises, wait_for
+from harness import (Failure, check, equal, main, mount_only, options, raises, unmounted,
+                     wait_for)
 from crew import Crew
 from lockfiles import (CUBBY, MUTE, WAYS, by_token, ends, exclusive, expires, gone, namespace, now,
                       ordinary, restarts, stays, take_exclusive, take_written, there, token, ttl_in)
 
+with open("/proc/sys/kernel/random/boot_id") as boot:
+    BOOT = boot.read().strip()
 KEEP_TTL = 0.4
 NOTICED = 0.5       # how long after a process's end the daemon may come to know of it
 
@@ -246,6 +252,100 @@ def test_keepalive_over_a_restart(m):
             alive(m, "l/k")
             equal((m.get("l/k", "token"), m.get("l/k", "holder")), seen, "token and holder")
             ends_after(m, "l/k", *h.end())
+
+
+def start_with_few_descriptors(s, count):
+    """A mount whose daemon may have so many descriptors."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
+    try:
+        return s.mount()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@unmounted
+@mount_only
+def test_more_holders_than_descriptors(s):
+    """Who holds many locks, or is many, neither takes the daemon's descriptors away nor
+    loses his locks, nor do others."""
+    m = start_with_few_descriptors(s, 256)
+    namespace(m, ttl=KEEP_TTL, lock_keepalive=1)
+    names = ["l/%d" % n for n in range(60)]
+    with contextlib.ExitStack() as stack:
+        holders = [stack.enter_context(Holder(m, name)) for name in names]
+        for n in range(300):
+            take_exclusive(m, m.path("l/mine%d" % n))
+        used = len(os.listdir("/proc/%d/fd" % m.pid))
+        check(used < 100, "the daemon has %d descriptors open" % used)
+        stays(m, names + ["l/mine0", "l/mine299"], 3 * KEEP_TTL)
+        with open(m.path("k"), "w") as f:
+            f.write("v")
+            f.flush()
+            os.fsync(f.fileno())
+        for h in holders:
+            h.process.kill()
+            h.process.wait()
+        end = now()
+        for name in names:      # those that are only looked after: up to a second late
+            ends(m.path(name), end + KEEP_TTL - NOTICED, end + KEEP_TTL + 1 + 2 * NOTICED)
+    check(there(m.path("l/mine0")), "ours went with theirs")
+
+
+@mount_only
+def test_ended_by_hand(m):
+    """A TTL of 0, and a release, end what is kept alive, also a directory with contents."""
+    namespace(m, ttl=30, lock_keepalive=1)
+    for how in ("ttl", "release"):
+        os.mkdir(m.path("l/d"))
+        take_written(m, m.path("l/d/k"))
+        take_written(m, m.path("l/f"))
+        for name in ("l/d", "l/f"):
+            m.set(name, how, 0 if how == "ttl" else m.get(name, "token"))
+            gone(m, name)
+            os.mkdir(m.path(name))
+            os.rmdir(m.path(name))
+
+
+def sealed(line):
+    text = json.dumps(line, separators=(",", ":"))[:-1].encode()
+    return text + b',"crc":"%08x"}\n' % zlib.crc32(text)
+
+
+@unmounted
+@mount_only
+def test_a_journal_that_says_odd_things(s):
+    """Lines that are whole, and of which nothing but their writer can have made sense."""
+    m = s.mount()
+    m.unmount()
+    log = os.path.join(m.store, "00000000000000000001.log")
+    with open(log, "rb") as f:
+        first = f.read()
+    at, most = 2_000_000_000_000_000_000, 2**63 - 1
+    leases = [dict(expires=at, ttl=1), dict(expires=0, ttl=5), dict(expires=-most, ttl=-5),
+              dict(expires=most, ttl=most), dict(expires=most // 8 * 7, ttl=1), dict()]
+    holders = ["h", "", "[" * 900, "x" * 100000, "\0", "{}",
+               '{"pid":-1,"boot":null,"started":{}}',
+               json.dumps({"pid": 2**40, "uid": -1, "boot": BOOT, "started": 1}),
+               json.dumps({"pid": 1, "uid": 0, "boot": BOOT, "started": 0})]
+    for lease in leases:
+        for holder in holders:
+            for more in ({}, {"keepalive": True}, {"keepalive": True, "token": 2**64 - 1}):
+                line = dict({"rev": 2, "at": at, "op": "put", "ino": 30, "in": 1, "path": "k",
+                             "mode": "100644", "value": "v",
+                             "lock": dict({"holder": holder}, **more)}, **lease)
+                with open(log, "wb") as f:
+                    f.write(first + sealed(line))
+                with open(m.log, "ab") as f:
+                    f.write(b"%r\n" % line if len(holder) < 1000 else b"long\n")
+                m.start()
+                os.listdir(m.dir)
+                with open(m.path("other"), "w") as f:
+                    f.write("v")
+                if there(m.path("k")):
+                    m.set("k", "ttl", 0)
+                check(not there(m.path("k")), "%r: still there" % line)
+                m.unmount()
 
 
 if __name__ == "__main__":
