@@ -184,7 +184,19 @@ static void set_value(struct tree *t, struct node *n, struct value *value)
 	n->value = value;
 }
 
-static void put_xattrs(struct node *n, const struct change *c, struct prepared *p)
+/* Whether a node can have an attribute of that name: of ours, only a namespace's policy. */
+static bool is_possible(const struct node *n, struct bytes name)
+{
+	size_t prefix = strlen(XATTR_CUBBY);
+
+	if (name.size >= prefix && memcmp(name.data, XATTR_CUBBY, prefix) == 0) {
+		return node_is_directory(n) && policy_knows(name);
+	}
+	return xattr_name_is_possible(name);
+}
+
+static void put_xattrs(
+	const struct context *x, struct node *n, const struct change *c, struct prepared *p)
 {
 	for (size_t i = 0; n->extra && i < c->n_xattrs; i++) {
 		struct xattr *fresh = NULL;
@@ -194,7 +206,10 @@ static void put_xattrs(struct node *n, const struct change *c, struct prepared *
 			p->xattrs = fresh->next;
 		}
 		xattr_drop(&n->extra->xattrs, c->xattrs[i].name);
-		if (fresh) {
+		if (fresh && !is_possible(n, c->xattrs[i].name)) {
+			x->t->unresolved++;
+			free(fresh);
+		} else if (fresh) {
 			struct xattr **tail = &n->extra->xattrs;
 
 			while (*tail) {
@@ -294,13 +309,14 @@ static void apply_put(const struct context *x, const struct change *c, struct pr
 		n->extra = steal_pointer(&p->extra);
 	}
 	put_attributes(x, n, c, is_new);
-	put_xattrs(n, c, p);
+	put_xattrs(x, n, c, p);
 	put_action(n, (c->fields & HAS_VALUE) != 0, p);
 	if (e) {
 		set_lease(x, c, p, e);
 	}
 	for (size_t i = 0; i < c->n_links && e; i++) {
-		struct entry *further = entry_create(place_name(&c->links[i].place));
+		struct bytes name = place_name(&c->links[i].place);
+		struct entry *further = place_name_is_possible(name) ? entry_create(name) : NULL;
 		struct entry *named = NULL;
 
 		if (further) {
@@ -556,6 +572,25 @@ void tree_apply(struct tree *t, const struct transition *tr, struct prepared *pr
 	if (tr->revision > t->revision) {
 		t->revision = tr->revision;
 	}
+}
+
+int tree_replay(struct tree *t, const struct transition *tr, struct moment now)
+{
+	struct transition one = *tr;
+
+	one.n_changes = 1;
+	for (size_t i = 0; i < tr->n_changes; i++) {
+		struct prepared prepared = {0};
+		int rc;
+
+		one.changes = &tr->changes[i];
+		rc = tree_prepare(t, &one, &prepared);
+		if (rc) {
+			return rc;
+		}
+		tree_apply(t, &one, &prepared, now);
+	}
+	return 0;
 }
 
 /* --- the end of a replay -------------------------------------------------- */

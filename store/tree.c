@@ -293,7 +293,7 @@ void tree_detach(struct tree *t, struct entry *e)
 void tree_add_node(struct tree *t, struct node *n)
 {
 	table_insert(&t->by_ino, &n->by_ino, hash_number(n->ino));
-	if (n->ino >= t->next_ino) {
+	if (n->ino >= t->next_ino && n->ino < INO_LIMIT) {
 		t->next_ino = n->ino + 1;
 	}
 	/* What is made while a snapshot is being written is not in it. */
