@@ -156,6 +156,7 @@ static struct entry *name_node(const struct context *x, const struct place *plac
 {
 	struct node *parent = tree_node(x->t, place->parent);
 	struct bytes name = place_name(place);
+	bool is_free = true;
 	struct entry *e;
 
 	if (!parent || !node_is_directory(parent)) {
@@ -165,8 +166,15 @@ static struct entry *name_node(const struct context *x, const struct place *plac
 	if (e && e->node == n) {
 		return e;
 	}
-	if (!*entry || (node_is_directory(n) && (n->names || is_above(n, parent))) ||
-		(e && !make_way(x, e))) {
+	if (!*entry || (node_is_directory(n) && (n->names || is_above(n, parent)))) {
+		return NULL;
+	}
+	if (e) {
+		tree_ref(n); /* it may be in what goes */
+		is_free = make_way(x, e);
+		n->refs--;
+	}
+	if (!is_free) {
 		return NULL;
 	}
 	e = steal_pointer(entry);

@@ -199,18 +199,18 @@ int lock_plan_move(struct op *op, const struct entry *e, bool exclusive,
  * end: from then on it is a lock as any other. Whoever opens the store looks whether
  * those that are still kept alive have holders that live. */
 
-/* The next lock with this token after `l` (NULL: from the start); an exchange takes two
- * at once. */
-static struct lock *next_by_token(const struct store *s, const struct lock *l, uint64_t token)
+/* A lock with this token (an exchange takes two at once) whose holder is watched, or is
+ * to be. What is done with it may end any other, so there is no next one. */
+static struct lock *find_kept_alive(const struct store *s, uint64_t token, bool is_watched)
 {
-	struct table_link *at = l ? table_next(&l->by_token) :
-				    table_first(&s->tree.locks, hash_number(token));
+	struct table_link *at = table_first(&s->tree.locks, hash_number(token));
 
 	for (; at; at = table_next(at)) {
-		struct lock *found = container_of(at, struct lock, by_token);
+		struct lock *l = container_of(at, struct lock, by_token);
 
-		if (found->token == token) {
-			return found;
+		if (l->token == token && (is_watched ? l->process >= 0 :
+					  l->keepalive && l->process < 0 && !l->is_ending)) {
+			return l;
 		}
 	}
 	return NULL;
@@ -244,18 +244,26 @@ static int plan_ended(struct op *op)
 	return op_place(op, e->parent, entry_name(e), &c->place);
 }
 
+/* From now on, by a whole TTL. */
+static void extend(struct store *s, struct lock *l)
+{
+	int64_t ttl = expiry_get(&s->tree.expiry, l->entry)->ttl;
+
+	tree_set_deadline(&s->tree, l->entry, s->now.elapsed + ttl, ttl);
+}
+
 static void start_lease(struct store *s, struct lock *l)
 {
 	const struct store_caller nobody = {0};
-	int64_t ttl = expiry_get(&s->tree.expiry, l->entry)->ttl;
 	struct op *op;
 
 	if (l->process >= 0) {
 		close(l->process);
 		l->process = -1;
 	}
+	l->is_ending = true;
 	/* Here at once, whatever becomes of the line in the log. */
-	tree_set_deadline(&s->tree, l->entry, s->now.elapsed + ttl, ttl);
+	extend(s, l);
 	op = op_create(s, &nobody, plan_ended, l->entry->node, NULL, NULL,
 		(struct store_reply){0});
 	if (op) {
@@ -280,13 +288,10 @@ static void watch(struct store *s, struct lock *l)
 
 void lock_taken(struct store *s, uint64_t token)
 {
-	for (struct lock *l = next_by_token(s, NULL, token); l;) {
-		struct lock *next = next_by_token(s, l, token);
+	struct lock *l;
 
-		if (l->keepalive && l->process < 0) {
-			watch(s, l);
-		}
-		l = next;
+	while ((l = find_kept_alive(s, token, false))) {
+		watch(s, l);
 	}
 }
 
@@ -300,7 +305,13 @@ int lock_revive_all(struct store *s)
 	}
 	for (size_t i = 0; i < s->tree.locks.n_buckets; i++) {
 		for (struct table_link *l = table_bucket(&s->tree.locks, i); l; l = l->next) {
-			tokens[n++] = container_of(l, struct lock, by_token)->token;
+			struct lock *lock = container_of(l, struct lock, by_token);
+
+			tokens[n++] = lock->token;
+			/* None may seem to have expired because one above it is still to come. */
+			if (lock->keepalive) {
+				extend(s, lock);
+			}
 		}
 	}
 	for (size_t i = 0; i < n; i++) {
@@ -312,13 +323,10 @@ int lock_revive_all(struct store *s)
 
 void store_holder_ended(struct store *s, uint64_t token)
 {
-	store_now(s);
-	for (struct lock *l = next_by_token(s, NULL, token); l;) {
-		struct lock *next = next_by_token(s, l, token);
+	struct lock *l;
 
-		if (l->process >= 0) {
-			start_lease(s, l);
-		}
-		l = next;
+	store_now(s);
+	while ((l = find_kept_alive(s, token, true))) {
+		start_lease(s, l);
 	}
 }

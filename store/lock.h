@@ -26,6 +26,7 @@ struct lock {
 	int process; /* keepalive: a descriptor of the holder's process while it lives, or
 		      * -1; owned */
 	bool keepalive;
+	bool is_ending; /* keepalive: its TTL has begun, and the log is being told */
 	uint16_t holder_size;
 	char holder[];
 };
