@@ -207,9 +207,9 @@ static struct lock *find_kept_alive(const struct store *s, uint64_t token, bool 
 
 	for (; at; at = table_next(at)) {
 		struct lock *l = container_of(at, struct lock, by_token);
+		bool is_to_be = l->keepalive && l->process < 0 && !l->is_ending;
 
-		if (l->token == token && (is_watched ? l->process >= 0 :
-					  l->keepalive && l->process < 0 && !l->is_ending)) {
+		if (l->token == token && (is_watched ? l->process >= 0 : is_to_be)) {
 			return l;
 		}
 	}
