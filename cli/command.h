@@ -38,10 +38,12 @@ extern const struct command command_compact;
 extern const struct command command_del;
 extern const struct command command_get;
 extern const struct command command_incr;
+extern const struct command command_lock;
 extern const struct command command_ls;
 extern const struct command command_set;
 extern const struct command command_stats;
 extern const struct command command_ttl;
+extern const struct command command_unlock;
 extern const struct command command_update;
 extern const struct command command_watch;
 

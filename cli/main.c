@@ -18,6 +18,8 @@ static const struct command *const commands[] = {
 	&command_incr,
 	&command_update,
 	&command_cas,
+	&command_lock,
+	&command_unlock,
 	&command_watch,
 	&command_stats,
 	&command_check,

@@ -6,7 +6,7 @@
 _cubby()
 {
 	local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-	local commands='get set del ls ttl incr update cas watch stats check compact'
+	local commands='get set del ls ttl incr update cas lock unlock watch stats check compact'
 	local options
 
 	COMPREPLY=()
@@ -22,6 +22,8 @@ _cubby()
 	ls) options='--long --recursive --null --json -l -R -0' ;;
 	ttl) options='--remove --json' ;;
 	incr) options='--print -p' ;;
+	lock) options='--ttl --wait --nonblock --conflict-exit-code --kill-after --status --json -t -w -n -E' ;;
+	unlock) options='--token' ;;
 	watch) options='--since --if --exec --jobs --once --timeout --dir' ;;
 	stats | check | compact) options='--json' ;;
 	update | cas) options= ;;
@@ -29,11 +31,11 @@ _cubby()
 	esac
 
 	case $previous in
-	--ttl | --timeout)
+	--ttl | --timeout | --wait | --kill-after | -t | -w)
 		mapfile -t COMPREPLY < <(compgen -W '30 10m 1h 1d' -- "$current")
 		return
 		;;
-	--action | --if-revision | --since | --if | --jobs)
+	--action | --if-revision | --since | --if | --jobs | --token | --conflict-exit-code | -E)
 		return
 		;;
 	--exec)

@@ -83,7 +83,8 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#define MAX_REMOVALS 1024
+#define MAX_REMOVALS 1024      /* that are swept away at their leisure */
+#define MAX_JOBS (64 * MAX_REMOVALS) /* with those of names that are made anew at once */
 #define STUCK (5 * NSEC_PER_SEC)
 #define MAX_TRIES 100
 #define FUSE_ROOT 1
@@ -437,7 +438,7 @@ static void add(struct announcer *a, enum job_kind kind, uint64_t ino, uint64_t 
 	if (mergeable && merge(a, kind, ino)) {
 		return;
 	}
-	if (kind == JOB_REMOVE && a->n_removals >= MAX_REMOVALS) {
+	if (kind == JOB_REMOVE && a->n_removals >= MAX_JOBS) {
 		lose(a, "a call on the mount does not return");
 		store_forget(a->store, ino, 1);
 		return;
@@ -498,7 +499,7 @@ static unsigned room(void *arg)
 	struct announcer *a = arg;
 
 	if (a->n_removals >= MAX_REMOVALS) {
-		return is_stuck(a) ? 1 : 0; /* it will be lost, see add */
+		return is_stuck(a) ? 1 : 0; /* lost in the end, see add */
 	}
 	return MAX_REMOVALS - a->n_removals;
 }

@@ -49,6 +49,12 @@ static int number_of_outcome(enum store_outcome outcome)
 	case STORE_STALE:
 	case STORE_LOST:
 		return ESTALE;
+	case STORE_LOCKED:
+		return EAGAIN;
+	case STORE_DEADLOCK:
+		return EDEADLK;
+	case STORE_INTERRUPTED:
+		return EINTR;
 	}
 	return EIO;
 }

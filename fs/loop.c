@@ -221,6 +221,7 @@ int loop_run(const struct loop *l)
 		turn(&st, fds, 6, &more);
 	}
 	events_end(l->events);
+	store_end_locks(l->store);
 	free(st.request.mem);
 	return 0;
 }

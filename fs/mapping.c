@@ -97,6 +97,7 @@ struct waiting {
 	uint64_t ino;
 	uint64_t handle;
 	mapping_commit_fn *fn;
+	struct store_reply reply;
 };
 
 static void proceed(struct waiting *w);
@@ -108,7 +109,7 @@ static void pages_committed(void *arg, int rc, const struct store_result *result
 	(void)result;
 	/* STORE_BAD_HANDLE: it was released meanwhile, and so committed. */
 	if (rc && rc != STORE_BAD_HANDLE) {
-		ops_reply_error(w->req, rc);
+		w->reply.done(w->reply.arg, rc, NULL);
 		free(w);
 		return;
 	}
@@ -126,25 +127,32 @@ static void proceed(struct waiting *w)
 			(struct store_reply){.done = pages_committed, .arg = w});
 		return;
 	}
-	w->fn(store, &caller, w->handle, ops_then_status(w->req));
+	w->fn(store, &caller, w->handle, w->reply);
 	free(w);
 }
 
 void mapping_commit(struct mapping *m, struct fuse_req *req, uint64_t ino, uint64_t handle,
-	mapping_commit_fn *fn)
+	mapping_commit_fn *fn, struct store_reply reply)
 {
 	struct store_caller caller = ops_caller(req);
 	struct waiting *w;
 
 	if (m->size == 0) {
-		fn(m->store, &caller, handle, ops_then_status(req));
+		fn(m->store, &caller, handle, reply);
 		return;
 	}
 	w = malloc(sizeof(*w));
 	if (!w) {
-		ops_reply_error(req, -ENOMEM);
+		reply.done(reply.arg, -ENOMEM, NULL);
 		return;
 	}
-	*w = (struct waiting){.mapping = m, .req = req, .ino = ino, .handle = handle, .fn = fn};
+	*w = (struct waiting){
+		.mapping = m,
+		.req = req,
+		.ino = ino,
+		.handle = handle,
+		.fn = fn,
+		.reply = reply,
+	};
 	proceed(w);
 }

@@ -27,6 +27,7 @@ typedef void mapping_commit_fn(struct store *s, const struct store_caller *calle
 	uint64_t handle, struct store_reply reply);
 
 /* Commits the pages that other handles hold for `ino`, calls fn for `handle`,
- * and answers the request with its outcome, or that of the first to fail. */
+ * and answers with its outcome, or that of the first to fail. The caller is the
+ * one who made `req`. */
 void mapping_commit(struct mapping *m, struct fuse_req *req, uint64_t ino, uint64_t handle,
-	mapping_commit_fn *fn);
+	mapping_commit_fn *fn, struct store_reply reply);

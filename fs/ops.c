@@ -32,9 +32,10 @@ static void on_init(void *userdata, struct fuse_conn_info *conn)
 {
 	const unsigned declined = FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
 		FUSE_CAP_SPLICE_MOVE | FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_READDIRPLUS |
-		FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_HANDLE_KILLPRIV | FUSE_CAP_POSIX_LOCKS |
-		FUSE_CAP_FLOCK_LOCKS | FUSE_CAP_IOCTL_DIR | FUSE_CAP_CACHE_SYMLINKS;
-	const unsigned wanted = FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_PARALLEL_DIROPS;
+		FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_HANDLE_KILLPRIV | FUSE_CAP_IOCTL_DIR |
+		FUSE_CAP_CACHE_SYMLINKS;
+	const unsigned wanted = FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_PARALLEL_DIROPS |
+		FUSE_CAP_POSIX_LOCKS | FUSE_CAP_FLOCK_LOCKS;
 
 	(void)userdata;
 	conn->want &= ~declined;
@@ -84,6 +85,9 @@ const struct fuse_lowlevel_ops ops_table = {
 	.fsync = on_fsync,
 	.poll = on_poll,
 	.fallocate = on_fallocate,
+	.getlk = on_getlk,
+	.setlk = on_setlk,
+	.flock = on_flock,
 	.opendir = on_opendir,
 	.readdir = on_readdir,
 	.releasedir = on_releasedir,

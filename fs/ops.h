@@ -5,8 +5,8 @@
  *
  * ops.c has the table, the setting up of the connection and what all share;
  * ops_node.c names and attributes, ops_key.c open keys, ops_directory.c the
- * reading of namespaces, ops_xattr.c extended attributes, ops_announced.c the
- * daemon's own calls. */
+ * reading of namespaces, ops_xattr.c extended attributes, ops_lock.c advisory
+ * locks, ops_announced.c the daemon's own calls. */
 #pragma once
 
 #ifndef FUSE_USE_VERSION
@@ -111,6 +111,14 @@ void on_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_inf
 void on_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct fuse_pollhandle *ph);
 void on_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,
 	struct fuse_file_info *fi);
+
+/* ops_lock.c */
+void on_getlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct flock *lock);
+void on_setlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct flock *lock,
+	int sleep);
+void on_flock(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, int op);
+/* The answer to a close(2) by `owner`: what he has locked on the node goes first. */
+struct store_reply ops_then_unlock(fuse_req_t req, fuse_ino_t ino, uint64_t owner);
 
 /* ops_directory.c */
 void on_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);

@@ -14,8 +14,9 @@ static bool current_stat(fuse_req_t req, fuse_ino_t ino, struct stat *st)
 	int64_t lifetime;
 	int r = store_getattr(store_of(req), &caller, ino, st, &lifetime);
 
-	if (r) {
-		r = store_stat_removed(store_of(req), ino, st); /* it is on its way through */
+	if (r || st->st_nlink == 0) {
+		/* On its way through what has gone, or about to take it away. */
+		r = store_stat_removed(store_of(req), ino, st);
 	}
 	if (r) {
 		ops_reply_error(req, r);

@@ -13,13 +13,15 @@
 #include <poll.h>
 #include <stdlib.h>
 
-/* A reader's close has nothing to commit, and the kernel need not tell. */
-static void describe(struct fuse_file_info *fi, uint64_t handle)
+/* A reader's close has nothing to commit, and the kernel need not tell, unless it
+ * ends record locks. Those that come later through this handle end with it. */
+static void describe(struct store *s, struct fuse_file_info *fi, uint64_t ino, uint64_t handle)
 {
 	fi->fh = handle;
 	fi->direct_io = 1;
 	fi->keep_cache = 0;
-	fi->noflush = (fi->flags & O_ACCMODE) == O_RDONLY && !(fi->flags & O_TRUNC);
+	fi->noflush = (fi->flags & O_ACCMODE) == O_RDONLY && !(fi->flags & O_TRUNC) &&
+		!store_has_records(s, ino);
 }
 
 /* A stream has no position: else a read(2) that waits would keep others who share the
@@ -61,7 +63,7 @@ void on_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		ops_reply_walk_error(req, r);
 		return;
 	}
-	describe(fi, handle);
+	describe(fe->store, fi, ino, handle);
 	fuse_reply_open(req, fi);
 }
 
@@ -81,7 +83,7 @@ static void created(void *arg, int rc, const struct store_result *result)
 		return;
 	}
 	e = (struct fuse_entry_param){.ino = result->stat.st_ino, .attr = result->stat};
-	describe(&c->fi, result->handle);
+	describe(store_of(c->req), &c->fi, e.ino, result->handle);
 	fuse_reply_create(c->req, &e, &c->fi);
 }
 
@@ -177,14 +179,17 @@ void on_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off
 
 void on_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
+	struct store_reply reply;
+
 	if (announced_close(req, fi)) {
 		return;
 	}
+	reply = ops_then_unlock(req, ino, fi->lock_owner);
 	if (control_owns(ino)) {
-		fuse_reply_err(req, 0);
+		reply.done(reply.arg, 0, NULL);
 		return;
 	}
-	mapping_commit(frontend_of(req)->mapping, req, ino, fi->fh, store_flush);
+	mapping_commit(frontend_of(req)->mapping, req, ino, fi->fh, store_flush, reply);
 }
 
 void on_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -202,6 +207,9 @@ void on_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		mapping_forget(fe->mapping, fi->fh);
 		store_release(fe->store, fi->fh);
 	}
+	if (control_owns(ino)) {
+		store_drop_locks(fe->store, ino, fi->fh);
+	}
 	fuse_reply_err(req, 0);
 }
 
@@ -212,7 +220,8 @@ void on_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_inf
 		fuse_reply_err(req, 0);
 		return;
 	}
-	mapping_commit(frontend_of(req)->mapping, req, ino, fi->fh, store_fsync);
+	mapping_commit(frontend_of(req)->mapping, req, ino, fi->fh, store_fsync,
+		ops_then_status(req));
 }
 
 /* Keys are always ready, as any file. */

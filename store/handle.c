@@ -115,8 +115,10 @@ void handle_drop(struct store *s, struct handle *h)
 {
 	s->handles.staged_bytes -= h->stage.size;
 	buffer_finish(&h->stage);
+	value_unref(h->base);
+	h->base = NULL;
 	staged_finish(&h->staged);
-	h->has_stage = h->truncated = h->written = false;
+	h->has_stage = h->truncated = h->written = h->merges = false;
 }
 
 void handle_hand_over(struct store *s, struct handle *h, struct op *op)
@@ -136,6 +138,32 @@ void handle_made(struct node *n)
 bool handle_must_make(const struct handle *h)
 {
 	return h->makes && h->node->is_pending && h->node->pending->n_commits == 0;
+}
+
+void handle_begin_anew(struct handle *h)
+{
+	value_unref(h->seen);
+	h->seen = NULL;
+	h->has_seen = false;
+}
+
+void handle_rebase(struct store *s, struct handle *h)
+{
+	struct buffer merged = {0};
+
+	if (!h->written || h->truncated || h->n_commits > 0 || h->base == h->node->value) {
+		return;
+	}
+	if (value_merge(value_bytes(h->node->value), value_bytes(h->base),
+		    buffer_bytes(&h->stage), &merged)) {
+		buffer_finish(&merged);
+		return;
+	}
+	s->handles.staged_bytes += merged.size - h->stage.size;
+	buffer_finish(&h->stage);
+	h->stage = merged;
+	value_unref(h->base);
+	h->base = value_ref(h->node->value);
 }
 
 struct bytes handle_base(const struct handle *h)
@@ -166,6 +194,7 @@ int handle_resize(struct store *s, struct handle *h, uint64_t size)
 			return rc;
 		}
 		s->handles.staged_bytes += h->stage.size;
+		h->base = value_ref(h->n_commits > 0 ? h->committing : h->node->value);
 		h->has_stage = true;
 	}
 	s->handles.staged_bytes -= h->stage.size;
@@ -182,7 +211,21 @@ int handle_resize(struct store *s, struct handle *h, uint64_t size)
 
 static int plan_commit(struct op *op)
 {
-	return plan_value(op, value_ref(op->value), false);
+	_cleanup_buffer_ struct buffer merged = {0};
+	struct value *value, *present = op->node->value;
+	int rc;
+
+	/* A key that is being made has nobody else's bytes. */
+	if (!op->merges || op->node->is_pending || present == op->base) {
+		return plan_value(op, value_ref(op->value), false);
+	}
+	rc = value_merge(
+		value_bytes(present), value_bytes(op->base), value_bytes(op->value), &merged);
+	if (rc) {
+		return rc;
+	}
+	value = value_take(&merged);
+	return value ? plan_value(op, value, false) : -ENOMEM;
 }
 
 static void commit_ended(struct op *op, int rc)
@@ -256,6 +299,10 @@ void handle_commit(struct store *s, const struct store_caller *caller, struct ha
 			op_refuse(op, -ENOMEM);
 			return;
 		}
+	}
+	if (h->merges && !h->truncated) {
+		op->merges = true;
+		op->base = steal_pointer(&h->base);
 	}
 	h->n_commits++;
 	value_unref(h->committing);

@@ -27,6 +27,8 @@ struct handle {
 	/* What is to become the value. */
 	bool has_stage;
 	struct buffer stage;
+	struct value *base; /* what it began as */
+	bool merges; /* what it has changed since goes on top of the value (publish.c) */
 	bool truncated; /* by O_TRUNC: commits at release, not at flush */
 	bool written;	/* by write(2) or ftruncate(2): commits at flush */
 	int64_t written_at; /* wall */
@@ -72,6 +74,13 @@ void handle_made(struct node *n);
 
 /* Whether its end has to make the key: nothing else that is under way will. */
 bool handle_must_make(const struct handle *h);
+
+/* The next read takes the value as it is then. */
+void handle_begin_anew(struct handle *h);
+
+/* Puts what was written on top of the value as it is now, unless it replaces all (or
+ * there is no memory). */
+void handle_rebase(struct store *s, struct handle *h);
 
 /* What a stage begins as: the value as it will be once all is committed. */
 struct bytes handle_base(const struct handle *h);

@@ -4,6 +4,7 @@
 /* What the files of the store share; nobody else includes it. */
 #pragma once
 
+#include "store/advisory.h"
 #include "store/difference.h"
 #include "store/handle.h"
 #include "store/op.h"
@@ -42,6 +43,10 @@ struct store {
 
 	struct handle_table handles;
 
+	struct advisory advisory;
+	struct publication *publications; /* see publish.c */
+	bool answering;			  /* those who waited for a lock */
+
 	struct op *queue, **queue_tail; /* operations waiting; the first may be in flight */
 	struct op *running;		/* its append is under way */
 	bool pumping;
@@ -53,6 +58,7 @@ struct store {
 	uint64_t expired;	   /* since open */
 	struct compaction compaction;
 	int64_t opened; /* elapsed */
+	int64_t wall_offset; /* wall less elapsed, but for the jitter of looking at both */
 	int64_t lease_floor; /* newest time in the log when it was opened, less elapsed then */
 };
 
@@ -101,6 +107,11 @@ void store_sweep_name(struct store *s, uint64_t parent, const char *name);
 
 /* Expires up to `limit` keys that are due. Returns whether more are. */
 bool store_expire(struct store *s, unsigned limit);
+
+/* publish.c: what follows the release of a handle: its locks go. `arg` of the
+ * reply: NULL if there are none. */
+void *store_locks_of(struct store *s, uint64_t ino, uint64_t handle);
+void store_drop_locks_of(void *locks);
 
 /* compaction.c */
 int64_t compaction_step(struct store *s); /* as store_tick returns */

@@ -796,8 +796,8 @@ void store_fsync(struct store *s, const struct store_caller *caller, uint64_t ha
 
 static void released(void *arg, int rc, const struct store_result *result)
 {
-	(void)arg;
 	(void)result;
+	store_drop_locks_of(arg);
 	if (rc) {
 		log_warning("a value could not be kept at the end of its last descriptor (%s)",
 			rc < 0 ? strerror(-rc) : "refused");
@@ -807,15 +807,19 @@ static void released(void *arg, int rc, const struct store_result *result)
 void store_release(struct store *s, uint64_t handle)
 {
 	struct handle *h = handle_find(s, handle);
+	void *locks;
 
 	if (!h) {
 		return;
 	}
 	store_now(s);
+	locks = store_locks_of(s, h->node->ino, handle);
 	if (h->has_stage || handle_must_make(h)) {
 		/* IN_CLOSE_WRITE has been raised already. */
 		handle_commit(s, &h->opener, h, STORE_NOTICE_WRITTEN, false, NULL,
-			(struct store_reply){.done = released});
+			(struct store_reply){.done = released, .arg = locks});
+		locks = NULL;
 	}
 	handle_destroy(s, h);
+	store_drop_locks_of(locks);
 }

@@ -123,10 +123,21 @@ static int64_t ttl_of(const struct store *s, const struct node *parent, struct b
 	return ttl >= 0 && ends_in(name, suffix) ? ttl : -1;
 }
 
-static bool keeps_alive(const struct store *s, const struct node *parent)
+/* liblockfile (dotlockfile, lockfile-progs) makes one such name, `.lkPID…`, and links it
+ * to that of the lock for as long as it has to wait. */
+static bool is_hitching_post(struct bytes name)
+{
+	return name.size > 3 && memcmp(name.data, ".lk", 3) == 0 && name.data[3] >= '0' &&
+		name.data[3] <= '9';
+}
+
+static bool keeps_alive(const struct store *s, const struct node *parent, struct bytes name)
 {
 	const struct policy *p = parent->directory->policy;
 
+	if (is_hitching_post(name)) {
+		return true;
+	}
 	return p && p->lock_keepalive >= 0 ? p->lock_keepalive : s->config.lock_keepalive;
 }
 
@@ -153,7 +164,8 @@ static int name_holder(struct op *op)
 	return 0;
 }
 
-static int take(struct op *op, const struct node *parent, int64_t ttl, struct change *c)
+static int take(struct op *op, const struct node *parent, struct bytes name, int64_t ttl,
+	struct change *c)
 {
 	int rc = name_holder(op);
 
@@ -165,7 +177,7 @@ static int take(struct op *op, const struct node *parent, int64_t ttl, struct ch
 	c->ttl = ttl;
 	c->lock = (struct holding){
 		.holder = bytes_of(op->holder, op->holder_size),
-		.keepalive = keeps_alive(op->s, parent),
+		.keepalive = keeps_alive(op->s, parent, name),
 	};
 	return 0;
 }
@@ -174,7 +186,7 @@ int lock_plan(struct op *op, const struct node *parent, struct bytes name, struc
 {
 	int64_t ttl = ttl_of(op->s, parent, name);
 
-	return ttl >= 0 ? take(op, parent, ttl, c) : 0;
+	return ttl >= 0 ? take(op, parent, name, ttl, c) : 0;
 }
 
 int lock_plan_move(struct op *op, const struct entry *e, bool exclusive,
@@ -184,7 +196,7 @@ int lock_plan_move(struct op *op, const struct entry *e, bool exclusive,
 	int64_t ttl = is_lock || exclusive ? ttl_of(op->s, to_parent, to_name) : -1;
 
 	if (ttl >= 0) {
-		return take(op, to_parent, ttl, c);
+		return take(op, to_parent, to_name, ttl, c);
 	}
 	if (is_lock) {
 		c->fields |= HAS_EXPIRES;

@@ -27,6 +27,7 @@ struct lock {
 		      * -1; owned */
 	bool keepalive;
 	bool is_ending; /* keepalive: its TTL has begun, and the log is being told */
+	bool is_released; /* by its holder; what is in it is still being removed */
 	uint16_t holder_size;
 	char holder[];
 };

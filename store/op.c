@@ -52,6 +52,7 @@ static void op_destroy(struct op *op)
 	free(op->holder);
 	buffer_finish(&op->data);
 	value_unref(op->value);
+	value_unref(op->base);
 	staged_finish(&op->staged);
 	if (op->node) {
 		tree_unref(&op->s->tree, op->node, 1);

@@ -66,6 +66,8 @@ struct op {
 	struct buffer data;
 	struct value *value; /* to become the node's */
 	bool has_value;
+	bool merges;	    /* only what it differs in from: */
+	struct value *base;
 	int64_t written_at, changed_at; /* wall: when what was staged was; 0: now */
 	struct staged staged;
 	bool counted;	   /* among the commits of a pending node */

@@ -19,6 +19,7 @@
 #include <inttypes.h>
 #include <json-c/json.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/vfs.h>
 
 #define COMMIT_DEFAULT NSEC_PER_SEC
@@ -28,6 +29,8 @@
 #define LOCKS_MODE (S_IFDIR | S_ISVTX | 0777)
 #define LOCKS_TTL_DEFAULT (30 * NSEC_PER_SEC)
 #define EXPIRE_BATCH 64
+#define WALL_JITTER NSEC_PER_MSEC
+#define SWEEP_MAX 1024
 #define EXPIRE_RETRY NSEC_PER_SEC
 #define EXPIRE_PAUSE NSEC_PER_MSEC
 
@@ -55,10 +58,14 @@ static int64_t within_limits(int64_t wall)
 
 void store_now(struct store *s)
 {
-	int64_t floor;
+	int64_t floor, offset;
 
 	s->now.wall = within_limits(clock_wall(s->config.clock));
 	s->now.elapsed = clock_elapsed(s->config.clock);
+	offset = s->now.wall - s->now.elapsed;
+	if (llabs(offset - s->wall_offset) > WALL_JITTER) {
+		s->wall_offset = offset;
+	}
 	floor = within_limits(s->lease_floor + s->now.elapsed);
 	s->now.lease = s->now.wall > floor ? s->now.wall : floor;
 }
@@ -348,6 +355,7 @@ int store_open(struct store **out, const struct store_config *config, char **err
 	store_now(s);
 	s->opened = s->now.elapsed;
 	rc = s->location ? handle_table_init(&s->handles) : -ENOMEM;
+	rc = rc ? rc : advisory_init(&s->advisory);
 	rc = rc ? rc : tree_init(&s->tree, config->uid, config->gid, config->mode, 0);
 	rc = rc ? rc : open_backend(s, error);
 	rc = rc ? rc : replay(s);
@@ -375,6 +383,7 @@ int store_close(struct store *s)
 	if (!s) {
 		return 0;
 	}
+	store_end_locks(s);
 	if (s->backend) {
 		compaction_stop(s);
 		rc = s->ops->close(s->backend);
@@ -383,6 +392,7 @@ int store_close(struct store *s)
 	if (s->handles.by_id.buckets) {
 		handle_table_finish(s);
 	}
+	advisory_finish(&s->advisory);
 	difference_finish(&s->watcher.difference);
 	if (s->tree.root) {
 		tree_finish(&s->tree);
@@ -408,13 +418,14 @@ void store_dispatch(struct store *s)
  * name by name, so that each is told; for readers all of it is gone already. */
 static int plan_end(struct op *op, const struct entry *e)
 {
+	const struct lock *lock = tree_lock(&op->s->tree, e);
 	const struct entry *child;
 	struct change *c;
 
 	while (node_is_directory(e->node) && (child = tree_next(e->node, 0))) {
 		e = child;
 	}
-	c = op_change(op, CHANGE_EXPIRE, e->node->ino);
+	c = op_change(op, lock && lock->is_released ? CHANGE_REMOVE : CHANGE_EXPIRE, e->node->ino);
 	return c ? op_place(op, e->parent, entry_name(e), &c->place) : -ENOMEM;
 }
 
@@ -458,7 +469,7 @@ static void expire_ended(struct op *op, int rc)
 		/* It is gone for readers all the same. */
 		op->s->expire_not_before = op->moment.elapsed + EXPIRE_RETRY;
 	} else {
-		op->s->expired += op->n_changes;
+		op->s->expired += op->n_changes > 0 && op->changes[0].type == CHANGE_EXPIRE;
 	}
 }
 
@@ -505,12 +516,11 @@ void store_sweep_name(struct store *s, uint64_t parent, const char *name)
 		return;
 	}
 	store_now(s);
-	/* What there is no room to tell of, or cannot be done at once, is left to
-	 * the making of the name (op_clear). */
-	do {
+	/* What is too much, or cannot be done at once, is left to the making of the name
+	 * (op_clear), and not told. */
+	for (unsigned i = 0; i < SWEEP_MAX; i++) {
 		e = tree_entry(&s->tree, dir, b);
-		if (!e || tree_alive(&s->tree, e, s->now.elapsed) || s->failed || s->running ||
-			(s->listener && s->listener->room(s->listener->arg) == 0)) {
+		if (!e || tree_alive(&s->tree, e, s->now.elapsed) || s->failed || s->running) {
 			return;
 		}
 		op = create_end(s, plan_sweep_name, NULL, name);
@@ -520,7 +530,10 @@ void store_sweep_name(struct store *s, uint64_t parent, const char *name)
 		op->parent = parent;
 		revision = s->tree.revision;
 		op_submit(op);
-	} while (s->tree.revision > revision);
+		if (s->tree.revision == revision) {
+			return;
+		}
+	}
 }
 
 bool store_expire(struct store *s, unsigned limit)
@@ -671,6 +684,8 @@ int store_stats(struct store *s, struct buffer *out)
 		add_number(o, "expired", s->expired);
 		add_number(o, "open_handles", s->handles.by_id.n_items);
 		add_number(o, "staged_bytes", s->handles.staged_bytes);
+		add_number(o, "advisory_locks", s->advisory.n_locks);
+		add_number(o, "lock_waiters", s->advisory.n_waiters);
 		add_number(o, "live_bytes", (uint64_t)compaction_live_bytes(s));
 		json_object_object_add(o, "read_only",
 			json_object_new_boolean(s->failed || s->config.read_only));

@@ -62,6 +62,9 @@ enum store_outcome {
 	STORE_LOOP,
 	STORE_STALE, /* the name has appeared meanwhile: look it up again (ESTALE) */
 	STORE_LOST,  /* the lock is not the caller's any more */
+	STORE_LOCKED,      /* somebody else's advisory lock is in the way */
+	STORE_DEADLOCK,    /* waiting for it would never end */
+	STORE_INTERRUPTED, /* the wait was taken back */
 };
 
 #define STORE_NAME_MAX 255
@@ -329,6 +332,69 @@ void store_fsync(struct store *s, const struct store_caller *caller, uint64_t ha
 /* The last descriptor is gone: commits what is left. The handle is no more;
  * faults are logged, there is nobody to tell. */
 void store_release(struct store *s, uint64_t handle);
+
+/* --- advisory locks ------------------------------------------------------- */
+
+/* flock(2)'s and fcntl(2)'s. They bind those who ask, nobody else; the two kinds
+ * never meet. They are on numbers: the front end may lock what is no node of the
+ * store. A lock is its owner's, another number: for flock(2) the open file, for
+ * record locks a process or (F_OFD_SETLK) an open file; which, can't be told.
+ *
+ * What is staged under a lock is published with it: before an owner gives up a
+ * lock (unlocks, or turns an exclusive one into a shared one) what was written
+ * through the handle or by the caller's process on that node is committed. If that
+ * fails, the lock goes all the same, and the handle's close says so. Where the
+ * value has changed since the handle began to write, its changes go on top
+ * of what is there: others may have written under locks on other bytes. With a
+ * lock a handle also begins to read anew. */
+enum store_lock_kind {
+	STORE_LOCK_FLOCK,
+	STORE_LOCK_RECORD,
+};
+
+enum store_lock_type {
+	STORE_UNLOCK,
+	STORE_LOCK_SHARED,
+	STORE_LOCK_EXCLUSIVE,
+};
+
+struct store_lock {
+	enum store_lock_kind kind;
+	enum store_lock_type type;
+	uint64_t start, end; /* bytes, both inclusive; flock: 0 and UINT64_MAX */
+	uint64_t owner;
+	pid_t pid;	 /* for store_getlk to tell */
+	uint64_t handle; /* through which; 0: none */
+};
+
+/* What would be in the way of *lock: the first, or one of type STORE_UNLOCK. */
+void store_getlk(struct store *s, uint64_t ino, const struct store_lock *lock,
+	struct store_lock *found);
+
+/* Locks or unlocks. If somebody is in the way: STORE_LOCKED, or with `wait` the
+ * answer comes when the lock is there; those who wait get it in their order.
+ * STORE_DEADLOCK: a wait for a record lock that would close a circle. Returns a
+ * ticket for store_cancel_lock if the answer is still to come, else 0. */
+uint64_t store_setlk(struct store *s, const struct store_caller *caller, uint64_t ino,
+	const struct store_lock *lock, bool wait, struct store_reply reply);
+
+/* The request is answered with STORE_INTERRUPTED, if it still waits. */
+void store_cancel_lock(struct store *s, uint64_t ticket);
+
+/* A process closes one of its descriptors of the node, and with that gives up all
+ * its record locks on it. Comes after store_flush. */
+void store_unlock_owner(struct store *s, const struct store_caller *caller, uint64_t ino,
+	uint64_t owner, struct store_reply reply);
+
+/* Drops what was locked through a handle that is not the store's (store_release
+ * does it for those). */
+void store_drop_locks(struct store *s, uint64_t ino, uint64_t handle);
+
+/* Whether anybody has record locks on the node: then every close matters. */
+bool store_has_records(const struct store *s, uint64_t ino);
+
+/* All who wait are answered, with -ENOTCONN: the front end is ending. */
+void store_end_locks(struct store *s);
 
 /* --- extended attributes ------------------------------------------------ */
 

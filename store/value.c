@@ -134,6 +134,24 @@ struct value *value_append(struct value *v, struct bytes bytes)
 	return result;
 }
 
+int value_merge(struct bytes present, struct bytes base, struct bytes mine, struct buffer *out)
+{
+	size_t start = out->size, size = present.size;
+	int rc;
+
+	if (mine.size < base.size || (mine.size > base.size && mine.size > size)) {
+		size = mine.size;
+	}
+	rc = buffer_append(out, present.data, present.size < size ? present.size : size);
+	rc = rc ? rc : buffer_resize(out, start + size);
+	for (size_t i = 0; rc == 0 && i < mine.size && i < size; i++) {
+		if (mine.data[i] != (i < base.size ? base.data[i] : 0)) {
+			out->data[start + i] = mine.data[i];
+		}
+	}
+	return rc;
+}
+
 bool value_continues(const struct value *later, const struct value *earlier)
 {
 	return later && earlier && later->line == earlier->line && later->size >= earlier->size;

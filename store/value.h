@@ -26,6 +26,10 @@ struct value *value_take(struct buffer *buffer);
  * memory. v (borrowed) may be NULL: empty. */
 struct value *value_append(struct value *v, struct bytes bytes);
 
+/* Appends `present` with the changes that lead from `base` to `mine`: the bytes that
+ * differ, and the size if it does. Beyond their ends values are zeros. 0 or -ENOMEM. */
+int value_merge(struct bytes present, struct bytes base, struct bytes mine, struct buffer *out);
+
 /* Whether `later` is `earlier` with nothing but appends in between. */
 bool value_continues(const struct value *later, const struct value *earlier);
 

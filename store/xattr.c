@@ -75,7 +75,7 @@ static int get_expires(struct store *s, const struct node *n, struct buffer *out
 
 	/* While its holder is kept alive, nobody knows. */
 	return d && d->at != DEADLINE_NEVER ?
-		put_time(d->at - s->now.elapsed + s->now.wall, out) : STORE_NO_ATTRIBUTE;
+		put_time(d->at + s->wall_offset, out) : STORE_NO_ATTRIBUTE;
 }
 
 static int get_created(struct store *s, const struct node *n, struct buffer *out)
@@ -353,6 +353,17 @@ static int plan_release(struct op *op)
 	return rc;
 }
 
+/* What is left of a directory is removed, not expired. */
+static void released(struct op *op)
+{
+	const struct node *n = op->node;
+	struct lock *l = n->names && !n->is_pending ? tree_lock(&op->s->tree, n->names) : NULL;
+
+	if (l && l->token == op->revision) {
+		l->is_released = true;
+	}
+}
+
 static void act_on_lock(struct store *s, const struct store_caller *caller, struct node *n,
 	struct bytes value, bool release, struct store_reply reply)
 {
@@ -366,6 +377,7 @@ static void act_on_lock(struct store *s, const struct store_caller *caller, stru
 	op = op_create(s, caller, release ? plan_release : plan_refresh, n, NULL, NULL, reply);
 	if (op) {
 		op->revision = token;
+		op->applied = release ? released : NULL;
 		op->announces = release;
 		op->notice = STORE_NOTICE_REMOVED;
 		op_submit(op);

@@ -20,3 +20,4 @@ extern const struct test_case ttl_cases[];
 extern const struct test_case attribute_cases[];
 extern const struct test_case lock_cases[];
 extern const struct test_case order_cases[];
+extern const struct test_case advisory_cases[];

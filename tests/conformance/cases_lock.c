@@ -517,6 +517,17 @@ static void kept_alive(struct bench *b)
 	assert_int_equal(bench_setxattr(b, locks, "user.cubby.lock_keepalive", "1"), 0);
 	bench_mkdir(b, locks, "m");
 	assert_int_equal(processes.n, n + 1);
+	/* liblockfile's temporary names always live as long as it waits. */
+	assert_int_equal(bench_setxattr(b, locks, "user.cubby.lock_keepalive", "0"), 0);
+	take(b, locks, ".lk123host");
+	assert_int_equal(processes.n, n + 2);
+	take(b, locks, ".lkx");
+	take(b, locks, ".lk");
+	assert_int_equal(processes.n, n + 2);
+	bench_advance(b, 2 * SECOND);
+	assert_string_equal(bench_list(b, locks), "m .lk123host ");
+	bench_unlink(b, locks, ".lk123host");
+	assert_int_equal(bench_setxattr(b, locks, "user.cubby.lock_keepalive", "1"), 0);
 	/* A holder that has ended before we could look. */
 	processes.lives = false;
 	take(b, locks, "n");

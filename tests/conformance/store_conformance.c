@@ -17,6 +17,7 @@ static const struct test_case *const lists[] = {
 	attribute_cases,
 	lock_cases,
 	order_cases,
+	advisory_cases,
 };
 
 #define N_LISTS (sizeof(lists) / sizeof(lists[0]))

@@ -21,7 +21,7 @@ from harness import (CUBBY, ROOT, Failure, check, equal, main, mount_only,  # no
 USAGE, DATA, NO_INPUT, UNAVAILABLE, CANT_CREATE = 64, 65, 66, 69, 73
 IO_ERROR, TEMP_FAIL, NO_PERMISSION = 74, 75, 77
 COMMANDS = ("get", "set", "del", "ls", "ttl", "incr", "update", "cas", "watch", "stats",
-            "check", "compact")
+            "check", "compact", "lock", "unlock")
 COMPLETION = os.path.join(ROOT, "completion", "cubby.bash")
 
 
