@@ -354,6 +354,13 @@ void tree_pend_again(struct tree *t, struct node *n, const struct node *parent,
 	n->version = 0;
 	value_unref(n->value);
 	n->value = NULL;
+	/* The line that makes it anew has no attributes but those that are set by then. */
+	if (n->extra) {
+		xattr_destroy_all(n->extra->xattrs);
+		free(n->extra->action);
+		free(n->extra);
+		n->extra = NULL;
+	}
 }
 
 struct pending *tree_find_pending(const struct tree *t, const struct node *parent,
