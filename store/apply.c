@@ -81,6 +81,22 @@ static void set_deadline(const struct context *x, struct entry *e, int64_t expir
 	}
 }
 
+/* Takes the lock over. One acquisition never takes two names of a node, so that token and
+ * node tell a lock: a second one is nonsense. */
+static void set_lock(const struct context *x, struct entry *e, struct lock *lock)
+{
+	for (const struct entry *other = e->node->names; other; other = other->next_name) {
+		const struct lock *l = other != e ? tree_lock(x->t, other) : NULL;
+
+		if (l && l->token == lock->token) {
+			x->t->unresolved++;
+			lock_destroy(lock);
+			return;
+		}
+	}
+	tree_set_lock(x->t, e, lock);
+}
+
 /* What a change says of the lease of a name. */
 static void set_lease(const struct context *x, const struct change *c, struct prepared *p,
 	struct entry *e)
@@ -93,7 +109,7 @@ static void set_lease(const struct context *x, const struct change *c, struct pr
 	}
 	set_deadline(x, e, c->expires, c->ttl);
 	if (p->lock && e->timer) {
-		tree_set_lock(x->t, e, steal_pointer(&p->lock));
+		set_lock(x, e, steal_pointer(&p->lock));
 	}
 }
 
@@ -106,7 +122,7 @@ static void set_lease_of_link(const struct context *x, const struct link *l, str
 		set_deadline(x, e, l->expires, l->ttl);
 	}
 	if (lock && e->timer) {
-		tree_set_lock(x->t, e, lock);
+		set_lock(x, e, lock);
 	} else {
 		lock_destroy(lock);
 	}
