@@ -70,6 +70,16 @@ void store_now(struct store *s)
 	s->now.lease = s->now.wall > floor ? s->now.wall : floor;
 }
 
+void store_note_time(struct store *s, const struct transition *t, struct moment now)
+{
+	/* A clock that is only slewed shall not have every line say so. */
+	int64_t floor = transition_time(t) - now.elapsed - WALL_JITTER;
+
+	if (floor > s->lease_floor) {
+		s->lease_floor = floor;
+	}
+}
+
 pid_t store_process(struct store *s, const struct store_caller *caller)
 {
 	return s->config.process_of ? s->config.process_of(caller->pid) : caller->pid;
