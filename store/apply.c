@@ -97,6 +97,22 @@ static void set_deadline(const struct context *x, struct entry *e, int64_t expir
 	}
 }
 
+/* Takes the lock over. One acquisition never takes two names of a node, so that token and
+ * node tell a lock: a second one is nonsense. */
+static void set_lock(const struct context *x, struct entry *e, struct lock *lock)
+{
+	for (const struct entry *other = e->node->names; other; other = other->next_name) {
+		const struct lock *l = other != e ? tree_lock(x->t, other) : NULL;
+
+		if (l && l->token == lock->token) {
+			x->t->unresolved++;
+			lock_destroy(lock);
+			return;
+		}
+	}
+	tree_set_lock(x->t, e, lock);
+}
+
 /* What a change says of the lease of a name. */
 static void set_lease(const struct context *x, const struct change *c, struct prepared *p,
 	struct entry *e)
@@ -109,7 +125,7 @@ static void set_lease(const struct context *x, const struct change *c, struct pr
 	}
 	set_deadline(x, e, c->expires, c->ttl);
 	if (p->lock && e->timer) {
-		tree_set_lock(x->t, e, steal_pointer(&p->lock));
+		set_lock(x, e, steal_pointer(&p->lock));
 	}
 }
 
@@ -122,7 +138,7 @@ static void set_lease_of_link(const struct context *x, const struct link *l, str
 		set_deadline(x, e, l->expires, l->ttl);
 	}
 	if (lock && e->timer) {
-		tree_set_lock(x->t, e, lock);
+		set_lock(x, e, lock);
 	} else {
 		lock_destroy(lock);
 	}
@@ -172,6 +188,7 @@ static struct entry *name_node(const struct context *x, const struct place *plac
 {
 	struct node *parent = tree_node(x->t, place->parent);
 	struct bytes name = place_name(place);
+	bool is_free = true;
 	struct entry *e;
 
 	if (!parent || !node_is_directory(parent)) {
@@ -181,8 +198,15 @@ static struct entry *name_node(const struct context *x, const struct place *plac
 	if (e && e->node == n) {
 		return e;
 	}
-	if (!*entry || (node_is_directory(n) && (n->names || is_above(n, parent))) ||
-		(e && !make_way(x, e))) {
+	if (!*entry || (node_is_directory(n) && (n->names || is_above(n, parent)))) {
+		return NULL;
+	}
+	if (e) {
+		tree_ref(n); /* it may be in what goes */
+		is_free = make_way(x, e);
+		n->refs--;
+	}
+	if (!is_free) {
 		return NULL;
 	}
 	e = steal_pointer(entry);
@@ -200,7 +224,19 @@ static void set_value(struct tree *t, struct node *n, struct value *value)
 	n->value = value;
 }
 
-static void put_xattrs(struct node *n, const struct change *c, struct prepared *p)
+/* Whether a node can have an attribute of that name: of ours, only a namespace's policy. */
+static bool is_possible(const struct node *n, struct bytes name)
+{
+	size_t prefix = strlen(XATTR_CUBBY);
+
+	if (name.size >= prefix && memcmp(name.data, XATTR_CUBBY, prefix) == 0) {
+		return node_is_directory(n) && policy_knows(name);
+	}
+	return xattr_name_is_possible(name);
+}
+
+static void put_xattrs(
+	const struct context *x, struct node *n, const struct change *c, struct prepared *p)
 {
 	for (size_t i = 0; n->extra && i < c->n_xattrs; i++) {
 		struct xattr *fresh = NULL;
@@ -210,7 +246,10 @@ static void put_xattrs(struct node *n, const struct change *c, struct prepared *
 			p->xattrs = fresh->next;
 		}
 		xattr_drop(&n->extra->xattrs, c->xattrs[i].name);
-		if (fresh) {
+		if (fresh && !is_possible(n, c->xattrs[i].name)) {
+			x->t->unresolved++;
+			free(fresh);
+		} else if (fresh) {
 			struct xattr **tail = &n->extra->xattrs;
 
 			while (*tail) {
@@ -310,13 +349,14 @@ static void apply_put(const struct context *x, const struct change *c, struct pr
 		n->extra = steal_pointer(&p->extra);
 	}
 	put_attributes(x, n, c, is_new);
-	put_xattrs(n, c, p);
+	put_xattrs(x, n, c, p);
 	put_action(n, (c->fields & HAS_VALUE) != 0, p);
 	if (e) {
 		set_lease(x, c, p, e);
 	}
 	for (size_t i = 0; i < c->n_links && e; i++) {
-		struct entry *further = entry_create(place_name(&c->links[i].place));
+		struct bytes name = place_name(&c->links[i].place);
+		struct entry *further = place_name_is_possible(name) ? entry_create(name) : NULL;
 		struct entry *named = NULL;
 
 		if (further) {
@@ -571,6 +611,25 @@ void tree_apply(struct tree *t, const struct transition *tr, struct prepared *pr
 	if (tr->revision > t->revision) {
 		t->revision = tr->revision;
 	}
+}
+
+int tree_replay(struct tree *t, const struct transition *tr, struct moment now)
+{
+	struct transition one = *tr;
+
+	one.n_changes = 1;
+	for (size_t i = 0; i < tr->n_changes; i++) {
+		struct prepared prepared = {0};
+		int rc;
+
+		one.changes = &tr->changes[i];
+		rc = tree_prepare(t, &one, &prepared);
+		if (rc) {
+			return rc;
+		}
+		tree_apply(t, &one, &prepared, now);
+	}
+	return 0;
 }
 
 /* --- the end of a replay -------------------------------------------------- */

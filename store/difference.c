@@ -75,6 +75,12 @@ static int append_namespace(const struct node *n, struct buffer *out)
 	return rc ? rc : buffer_append(out, "/", 1);
 }
 
+/* The root's is empty, and if it is the only one there are no bytes at all. */
+static struct bytes path_of(const struct difference *d, const struct difference_item *item)
+{
+	return bytes_of(d->paths.data ? d->paths.data + item->path : "", item->path_size);
+}
+
 static struct difference_item *add_item(struct difference *d)
 {
 	struct difference_item *items;
@@ -283,8 +289,7 @@ static void look_again(struct look *x)
 
 	for (size_t i = 0; i < n_before && !x->d->failed; i++) {
 		struct difference_item item = x->d->items[i];
-		const struct node *n =
-			resolve(x->t, bytes_of(x->d->paths.data + item.path, item.path_size));
+		const struct node *n = resolve(x->t, path_of(x->d, &item));
 		size_t end = x->d->paths.size;
 
 		if (n) {
@@ -321,8 +326,7 @@ struct pair {
 static bool same_name(const struct difference *d, const struct difference_item *a,
 	const struct difference_item *b)
 {
-	return bytes_equal(bytes_of(d->paths.data + a->path, a->path_size),
-		bytes_of(d->paths.data + b->path, b->path_size));
+	return bytes_equal(path_of(d, a), path_of(d, b));
 }
 
 /* Brings each name's items together, into the first of each kind. */
@@ -384,7 +388,7 @@ static void tell(struct teller *x, enum store_event_type type, const struct diff
 	struct store_event *e = &x->event;
 
 	e->type = type;
-	e->path = bytes_of(x->d->paths.data + any->path, any->path_size);
+	e->path = path_of(x->d, any);
 	e->is_namespace = any->is_namespace;
 	e->has_old = old && old->has_value;
 	e->old_value = old ? old->value : NULL;

@@ -31,6 +31,7 @@ void store_apply(struct store *s, const struct transition *t, struct prepared *p
 {
 	struct watcher *w = &s->watcher;
 
+	store_note_time(s, t, now);
 	if (!w->fn || t->revision == 0) {
 		tree_apply(&s->tree, t, prepared, now);
 		return;

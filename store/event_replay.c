@@ -27,8 +27,6 @@ struct event_replay {
 	struct tree tree;
 	struct record_decoder *decoder;
 	struct difference difference;
-	struct prepared *prepared;
-	size_t n_prepared;
 
 	struct buffer text; /* what was read, from the line under way on */
 	size_t looked_at;   /* of it: there is no newline up to here */
@@ -78,7 +76,6 @@ void event_replay_destroy(struct event_replay *r)
 	}
 	record_decoder_destroy(r->decoder);
 	difference_finish(&r->difference);
-	free(r->prepared);
 	buffer_finish(&r->text);
 	if (r->tree.root) {
 		tree_finish(&r->tree);
@@ -101,27 +98,14 @@ static int apply(struct event_replay *r, const struct transition *t, bool told, 
 {
 	int rc;
 
-	if (t->n_changes > r->n_prepared) {
-		free(r->prepared);
-		r->prepared = calloc(t->n_changes, sizeof(*r->prepared));
-		r->n_prepared = r->prepared ? t->n_changes : 0;
-		if (!r->prepared) {
-			return -ENOMEM;
-		}
-	}
-	memset(r->prepared, 0, t->n_changes * sizeof(*r->prepared));
-	rc = tree_prepare(&r->tree, t, r->prepared);
-	if (rc) {
-		return rc;
-	}
 	if (told) {
 		difference_begin(&r->difference, &r->tree, t);
 	}
-	tree_apply(&r->tree, t, r->prepared, (struct moment){0});
+	rc = tree_replay(&r->tree, t, (struct moment){0});
 	if (told) {
 		difference_end(&r->difference, &r->tree, t, fn, arg);
 	}
-	return 0;
+	return rc;
 }
 
 static int take_line(struct event_replay *r, struct bytes line, store_event_fn *fn, void *arg)
@@ -130,7 +114,7 @@ static int take_line(struct event_replay *r, struct bytes line, store_event_fn *
 	int rc = record_decode(r->decoder, line, &t);
 	bool is_snapshot;
 
-	if (rc != RECORD_OK) {
+	if (rc != RECORD_OK || !transition_is_possible(t)) {
 		return rc < 0 ? rc : 0; /* the gap will tell */
 	}
 	is_snapshot = t->revision <= r->base;

@@ -60,7 +60,7 @@ struct store {
 	int64_t opened; /* elapsed */
 	int64_t wall_offset; /* wall less elapsed, but for the jitter of looking at both */
 	int64_t look_after;  /* elapsed: when to, see lock.c; 0: never */
-	int64_t lease_floor; /* newest time in the log when it was opened, less elapsed then */
+	int64_t lease_floor; /* newest time in the log, less elapsed when it was written (or read) */
 };
 
 /* A sync has ended so; one that failed makes the store read-only. */
@@ -68,6 +68,8 @@ void store_synced(struct store *s, int status);
 
 /* Takes the time for the call that begins. */
 void store_now(struct store *s);
+/* The log knows of the time of t: deadlines go by none before it, whatever the clock is set to. */
+void store_note_time(struct store *s, const struct transition *t, struct moment now);
 
 /* event.c: tree_apply, and the watcher is told. */
 void store_apply(struct store *s, const struct transition *t, struct prepared *prepared,

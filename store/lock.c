@@ -206,18 +206,17 @@ int lock_plan_move(struct op *op, const struct entry *e, bool exclusive, bool ov
  * those that are still kept alive have holders that live. It looks again and again after
  * those whose end nobody will tell (the front end watches only so many processes). */
 
-/* The next lock with this token after `l` (NULL: from the start); an exchange takes two
- * at once. */
-static struct lock *next_by_token(const struct store *s, const struct lock *l, uint64_t token)
+/* A lock with this token (an exchange takes two at once) whose holder lives, or is to be
+ * looked at. What is done with it may end any other, so there is no next one. */
+static struct lock *find_kept_alive(const struct store *s, uint64_t token, bool lives)
 {
-	struct table_link *at = l ? table_next(&l->by_token) :
-				    table_first(&s->tree.locks, hash_number(token));
+	struct table_link *at = table_first(&s->tree.locks, hash_number(token));
 
 	for (; at; at = table_next(at)) {
-		struct lock *found = container_of(at, struct lock, by_token);
+		struct lock *l = container_of(at, struct lock, by_token);
 
-		if (found->token == token) {
-			return found;
+		if (l->token == token && l->keepalive && !l->is_ending && l->lives == lives) {
+			return l;
 		}
 	}
 	return NULL;
@@ -251,15 +250,23 @@ static int plan_ended(struct op *op)
 	return op_place(op, e->parent, entry_name(e), &c->place);
 }
 
+/* From now on, by a whole TTL. */
+static void extend(struct store *s, struct lock *l)
+{
+	int64_t ttl = expiry_get(&s->tree.expiry, l->entry)->ttl;
+
+	tree_set_deadline(&s->tree, l->entry, s->now.elapsed + ttl, ttl);
+}
+
 static void start_lease(struct store *s, struct lock *l)
 {
 	const struct store_caller nobody = {0};
-	int64_t ttl = expiry_get(&s->tree.expiry, l->entry)->ttl;
 	struct op *op;
 
 	tree_let_go(&s->tree, l);
+	l->is_ending = true;
 	/* Here at once, whatever becomes of the line in the log. */
-	tree_set_deadline(&s->tree, l->entry, s->now.elapsed + ttl, ttl);
+	extend(s, l);
 	op = op_create(s, &nobody, plan_ended, l->entry->node, NULL, NULL,
 		(struct store_reply){0});
 	if (op) {
@@ -287,22 +294,13 @@ static void watch(struct store *s, struct lock *l)
 	tree_set_deadline(&s->tree, l->entry, DEADLINE_NEVER, ttl);
 }
 
-/* Those with a token that are to be watched and are not. */
-static void watch_all(struct store *s, uint64_t token)
-{
-	for (struct lock *l = next_by_token(s, NULL, token); l;) {
-		struct lock *next = next_by_token(s, l, token);
-
-		if (l->keepalive && !l->watched) {
-			watch(s, l);
-		}
-		l = next;
-	}
-}
-
 void lock_taken(struct store *s, uint64_t token)
 {
-	watch_all(s, token);
+	struct lock *l;
+
+	while ((l = find_kept_alive(s, token, false))) {
+		watch(s, l);
+	}
 }
 
 int lock_revive_all(struct store *s)
@@ -315,15 +313,19 @@ int lock_revive_all(struct store *s)
 	}
 	for (size_t i = 0; i < s->tree.locks.n_buckets; i++) {
 		for (struct table_link *at = table_bucket(&s->tree.locks, i); at; at = at->next) {
-			const struct lock *l = container_of(at, struct lock, by_token);
+			struct lock *l = container_of(at, struct lock, by_token);
 
-			if (l->keepalive && !l->watched) {
+			if (l->keepalive && !l->watched && !l->is_ending) {
 				tokens[n++] = l->token;
+				/* None may seem to have expired because one above it is
+				 * still to come. */
+				l->lives = false;
+				extend(s, l);
 			}
 		}
 	}
 	for (size_t i = 0; i < n; i++) {
-		watch_all(s, tokens[i]);
+		lock_taken(s, tokens[i]);
 	}
 	free(tokens);
 	return 0;
@@ -346,13 +348,10 @@ int64_t lock_look_after(struct store *s)
 
 void store_holder_ended(struct store *s, uint64_t token)
 {
-	store_now(s);
-	for (struct lock *l = next_by_token(s, NULL, token); l;) {
-		struct lock *next = next_by_token(s, l, token);
+	struct lock *l;
 
-		if (l->lives) {
-			start_lease(s, l);
-		}
-		l = next;
+	store_now(s);
+	while ((l = find_kept_alive(s, token, true))) {
+		start_lease(s, l);
 	}
 }

@@ -26,6 +26,7 @@ struct lock {
 	bool keepalive; /* the TTL runs from the end of the holder, and */
 	bool lives;	/* that has not come, so there is no deadline */
 	bool watched;	/* and will be told */
+	bool is_ending; /* keepalive: its TTL has begun, and the log is being told */
 	uint16_t holder_size;
 	char holder[];
 };

@@ -3,6 +3,7 @@
 
 #include "store/node.h"
 
+#include <linux/limits.h>
 #include <stdlib.h>
 
 struct node *node_create(uint64_t ino, uint32_t mode)
@@ -60,6 +61,20 @@ struct entry *entry_create(struct bytes name)
 void entry_destroy(struct entry *e)
 {
 	free(e);
+}
+
+bool xattr_name_is_possible(struct bytes name)
+{
+	static const char *const spaces[] = {"user.", "trusted.", "security."};
+
+	for (size_t i = 0; i < sizeof(spaces) / sizeof(spaces[0]); i++) {
+		size_t size = strlen(spaces[i]);
+
+		if (name.size > size && memcmp(name.data, spaces[i], size) == 0) {
+			return name.size <= XATTR_NAME_MAX && !memchr(name.data, 0, name.size);
+		}
+	}
+	return false;
 }
 
 struct xattr *xattr_create(struct bytes name, struct bytes value)

@@ -102,6 +102,8 @@ void node_destroy(struct node *n);
 struct entry *entry_create(struct bytes name);
 void entry_destroy(struct entry *e);
 
+/* Whether setxattr(2) could have set it: one of the name spaces of xattr(7), and no NUL. */
+bool xattr_name_is_possible(struct bytes name);
 struct xattr *xattr_create(struct bytes name, struct bytes value);
 struct bytes xattr_name(const struct xattr *x);
 struct bytes xattr_value(const struct xattr *x);

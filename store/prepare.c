@@ -173,6 +173,17 @@ static int prepare_policy(const struct node *n, const struct change *c, struct p
 	return 0;
 }
 
+/* What a node is that no line has made, as far as the change tells. */
+static uint32_t likely_mode(const struct change *c)
+{
+	for (size_t i = 0; i < c->n_xattrs; i++) {
+		if (policy_knows(c->xattrs[i].name)) {
+			return S_IFDIR | 0755;
+		}
+	}
+	return S_IFREG | 0600;
+}
+
 static int prepare_put(struct tree *t, const struct transition *tr, size_t i,
 	struct prepared *prepared)
 {
@@ -185,7 +196,7 @@ static int prepare_put(struct tree *t, const struct transition *tr, size_t i,
 	int rc;
 
 	if (!n) {
-		mode = c->fields & HAS_MODE ? c->mode : S_IFREG | 0600;
+		mode = c->fields & HAS_MODE ? c->mode : likely_mode(c);
 		p->node = node_create(c->ino, mode);
 		if (!p->node) {
 			return -ENOMEM;

@@ -47,18 +47,34 @@ void store_config_init(struct store_config *config)
 
 /* --- what the files of the store share ----------------------------------- */
 
+/* What a line can say: a clock that is set to somewhere else stands still there. */
+static int64_t within_limits(int64_t wall)
+{
+	return wall < 0 ? 0 : wall < TIME_LIMIT ? wall : TIME_LIMIT;
+}
+
 void store_now(struct store *s)
 {
 	int64_t floor, offset;
 
-	s->now.wall = clock_wall(s->config.clock);
+	s->now.wall = within_limits(clock_wall(s->config.clock));
 	s->now.elapsed = clock_elapsed(s->config.clock);
 	offset = s->now.wall - s->now.elapsed;
 	if (llabs(offset - s->wall_offset) > WALL_JITTER) {
 		s->wall_offset = offset;
 	}
-	floor = s->lease_floor + s->now.elapsed;
+	floor = within_limits(s->lease_floor + s->now.elapsed);
 	s->now.lease = s->now.wall > floor ? s->now.wall : floor;
+}
+
+void store_note_time(struct store *s, const struct transition *t, struct moment now)
+{
+	/* A clock that is only slewed shall not have every line say so. */
+	int64_t floor = transition_time(t) - now.elapsed - WALL_JITTER;
+
+	if (floor > s->lease_floor) {
+		s->lease_floor = floor;
+	}
 }
 
 pid_t store_process(struct store *s, const struct store_caller *caller)
@@ -145,45 +161,21 @@ int store_namespace(struct store *s, uint64_t ino, struct node **out)
 
 /* --- opening ------------------------------------------------------------- */
 
-struct replay {
-	struct store *s;
-	struct prepared *prepared;
-	size_t capacity;
-};
-
 static int replay_one(void *arg, const struct transition *t)
 {
-	struct replay *r = arg;
-	struct tree *tree = &r->s->tree;
-	int rc;
+	struct store *s = arg;
 
-	if (t->n_changes > r->capacity) {
-		free(r->prepared);
-		r->capacity = t->n_changes;
-		r->prepared = malloc(r->capacity * sizeof(*r->prepared));
-		if (!r->prepared) {
-			r->capacity = 0;
-			return -ENOMEM;
-		}
-	}
-	memset(r->prepared, 0, t->n_changes * sizeof(*r->prepared));
-	rc = tree_prepare(tree, t, r->prepared);
-	if (rc == 0) {
-		tree_apply(tree, t, r->prepared, r->s->now);
-	}
-	return rc;
+	return tree_replay(&s->tree, t, s->now);
 }
 
 static int replay(struct store *s)
 {
-	struct replay r = {.s = s};
 	uint64_t next_ino = 0, last_revision = 0;
 	int64_t last_at = 0;
 	int rc;
 
 	s->tree.replaying = true;
-	rc = s->ops->replay(s->backend, replay_one, &r, &next_ino, &last_at, &last_revision);
-	free(r.prepared);
+	rc = s->ops->replay(s->backend, replay_one, s, &next_ino, &last_at, &last_revision);
 	if (rc) {
 		return rc;
 	}

@@ -22,6 +22,14 @@
 #define INO_ROOT 1
 /* Numbers below are the front end's (".cubby" and what is in it). */
 #define INO_FIRST 16
+/* New numbers are given out below this; a log with a larger one in it does not use them up. */
+#define INO_LIMIT (UINT64_C(1) << 62)
+/* Wall clock times that are reckoned with (not those that users set) are not past the year 2116,
+ * and TTLs not much longer than a century: their sums fit. */
+#define TIME_LIMIT (INT64_C(1) << 62)
+#define DURATION_LIMIT (TIME_LIMIT / 4 * 3)
+/* No gap in the revisions is larger: what is so far ahead is damage, and would use them up. */
+#define REVISION_GAP_MAX (UINT64_C(1) << 40)
 
 enum change_type {
 	/* Node `ino` at `place` is as the fields say; what no field says stays
@@ -132,3 +140,7 @@ struct transition {
 	const struct change *changes;
 	size_t n_changes; /* at least 1 */
 };
+
+/* Whether a store can have written it: its numbers are such that reckoning with them
+ * overflows nothing. What has come out of a log is not to be applied before. */
+bool transition_is_possible(const struct transition *t);

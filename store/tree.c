@@ -347,7 +347,7 @@ void tree_detach(struct tree *t, struct entry *e)
 void tree_add_node(struct tree *t, struct node *n)
 {
 	table_insert(&t->by_ino, &n->by_ino, hash_number(n->ino));
-	if (n->ino >= t->next_ino) {
+	if (n->ino >= t->next_ino && n->ino < INO_LIMIT) {
 		t->next_ino = n->ino + 1;
 	}
 	/* What is made while a snapshot is being written is not in it. */
@@ -408,6 +408,13 @@ void tree_pend_again(struct tree *t, struct node *n, const struct node *parent,
 	n->version = 0;
 	value_unref(n->value);
 	n->value = NULL;
+	/* The line that makes it anew has no attributes but those that are set by then. */
+	if (n->extra) {
+		xattr_destroy_all(n->extra->xattrs);
+		free(n->extra->action);
+		free(n->extra);
+		n->extra = NULL;
+	}
 }
 
 struct pending *tree_find_pending(const struct tree *t, const struct node *parent,

@@ -155,6 +155,11 @@ void tree_unprepare(struct prepared *prepared, size_t n);
 void tree_apply(struct tree *t, const struct transition *tr, struct prepared *prepared,
 	struct moment now);
 
+/* A transition out of a log, prepared and applied change by change: in one that no store
+ * has written (a whole line may still be nonsense) a change may take away what a later
+ * one was prepared for. 0 or -ENOMEM; then a part of it may be applied. */
+int tree_replay(struct tree *t, const struct transition *tr, struct moment now);
+
 /* After the replay: gives namespaces whose own lines were lost the names they
  * had, and turns deadlines from the wall clock's scale to that of `now`. 0 or
  * -ENOMEM. */

@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "store/store.h"
+#include "store/text.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -97,11 +98,12 @@ static int parse_json(struct bytes text, struct json_object **out)
 	if (!t) {
 		return -ENOMEM;
 	}
-	if (text.size > INT32_MAX) {
+	/* JSON_TOKENER_VALIDATE_UTF8 lets pass what is past U+10FFFF. */
+	if (text.size > INT32_MAX || !text_is_utf8(text)) {
 		json_tokener_free(t);
 		return STORE_INVALID;
 	}
-	json_tokener_set_flags(t, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+	json_tokener_set_flags(t, JSON_TOKENER_STRICT);
 	o = json_tokener_parse_ex(t, text.data, (int)text.size);
 	if (json_tokener_get_error(t) == json_tokener_continue) {
 		/* A bare number ends only with the text. */

@@ -178,11 +178,11 @@ static void set_action(struct store *s, const struct store_caller *caller, struc
 {
 	struct staged *stage = stage_of(s, caller, n), own = {0};
 
-	if (value.size > ACTION_MAX || memchr(value.data, 0, value.size)) {
+	if (value.size > ACTION_MAX || (value.size > 0 && memchr(value.data, 0, value.size))) {
 		reply_with(reply, STORE_INVALID, NULL);
 		return;
 	}
-	own.action = strndup(value.data, value.size);
+	own.action = strndup(value.size > 0 ? value.data : "", value.size);
 	if (!own.action) {
 		reply_with(reply, -ENOMEM, NULL);
 	} else if (stage) {

@@ -102,6 +102,10 @@ static int take_transition(
 	struct check *c, const struct transition *t, uint64_t offset, uint64_t number)
 {
 	if (c->segment->kind == SEGMENT_SNAPSHOT) {
+		if (t->revision > c->segment->base) {
+			c->reason = "its revision is past the snapshot's";
+			return SCAN_BAD;
+		}
 		c->count++;
 		return 0;
 	}
@@ -110,6 +114,10 @@ static int take_transition(
 	}
 	if (t->revision <= c->last) {
 		c->reason = "its revision is not after the one before";
+		return SCAN_BAD;
+	}
+	if (t->revision - c->last > REVISION_GAP_MAX) {
+		c->reason = "its revision is too far ahead of the one before";
 		return SCAN_BAD;
 	}
 	take_gap(c, t->revision, offset, number);
@@ -127,6 +135,10 @@ static int take_line(void *arg, struct bytes line, uint64_t offset, uint64_t num
 
 	c->reason = NULL;
 	r = record_decode(c->decoder, line, &t);
+	if (r == RECORD_OK && !transition_is_possible(t)) {
+		c->reason = "intact, but with a number that cannot be";
+		return SCAN_BAD;
+	}
 	if (r == RECORD_OK) {
 		return take_transition(c, t, offset, number);
 	}

@@ -532,7 +532,7 @@ static void journal_append(
 			j->last_at = transition_time(t);
 		}
 		for (size_t i = 0; i < t->n_changes; i++) {
-			if (t->changes[i].ino >= j->next_ino) {
+			if (t->changes[i].ino >= j->next_ino && t->changes[i].ino < INO_LIMIT) {
 				j->next_ino = t->changes[i].ino + 1;
 			}
 		}

@@ -59,8 +59,8 @@ struct replay {
 
 static void note_ino(struct replay *p, uint64_t ino)
 {
-	/* Up to the largest number: a damaged one that passed would end all. */
-	if (ino >= p->j->next_ino && ino < UINT64_MAX) {
+	/* One that is out of all bounds would end all. */
+	if (ino >= p->j->next_ino && ino < INO_LIMIT) {
 		p->j->next_ino = ino + 1;
 	}
 }
@@ -95,10 +95,10 @@ static int take_header(struct replay *p, const struct header *h, uint64_t offset
 	if (offset == 0) {
 		p->segment->start = size + 1;
 	}
-	if (h->next_ino > p->j->next_ino) {
+	if (h->next_ino > p->j->next_ino && h->next_ino <= INO_LIMIT) {
 		p->j->next_ino = h->next_ino;
 	}
-	if (h->at > p->j->last_at) {
+	if (h->at > p->j->last_at && h->at <= TIME_LIMIT) {
 		p->j->last_at = h->at;
 	}
 	return 0;
@@ -138,18 +138,19 @@ static int take_line(void *arg, struct bytes line, uint64_t offset, uint64_t num
 		return header_decode(object, &header) ? take_header(p, &header, offset, line.size)
 						      : SCAN_BAD;
 	}
-	if (r != RECORD_OK) {
+	if (r != RECORD_OK || !transition_is_possible(t)) {
 		return r < 0 ? r : SCAN_BAD;
 	}
 	if (p->segment->kind == SEGMENT_SNAPSHOT) {
-		return deliver(p, t, offset);
+		return t->revision <= p->segment->base ? deliver(p, t, offset) : SCAN_BAD;
 	}
 	if (t->revision <= p->snapshot) {
 		p->trailing = 0;
 		p->last_offset = offset;
 		return 0; /* the snapshot has it */
 	}
-	if (t->revision <= p->j->last_revision) {
+	if (t->revision <= p->j->last_revision ||
+		t->revision - p->j->last_revision > REVISION_GAP_MAX) {
 		return SCAN_BAD; /* a line that stands twice, or nowhere */
 	}
 	p->j->usage.missing_revisions += t->revision - p->j->last_revision - 1;

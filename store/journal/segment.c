@@ -69,7 +69,8 @@ bool segment_parse(const char *name, enum segment_kind *kind, uint64_t *base)
 		n = n * 10 + digit;
 	}
 	for (size_t i = 0; i < N_KINDS; i++) {
-		if (strcmp(name + NAME_DIGITS, suffixes[i]) == 0) {
+		/* As far as no line of ours will ever come. */
+		if (strcmp(name + NAME_DIGITS, suffixes[i]) == 0 && n <= INT64_MAX / 2) {
 			*kind = (enum segment_kind)i;
 			*base = n;
 			return true;

@@ -413,6 +413,43 @@ static void time_that_passes_while_closed(struct bench *b)
 	assert_string_equal(bench_list(b, ROOT_INO), "later ");
 }
 
+/* Lines of such a time would not be believed at the next open. */
+static void a_clock_set_to_another_age(struct bench *b)
+{
+	static const int64_t years[] = {INT64_MIN, -1, 7300000000 * SECOND, INT64_MAX};
+	uint64_t ino;
+
+	for (size_t i = 0; i < sizeof(years) / sizeof(years[0]); i++) {
+		b->clock.wall = years[i];
+		assert_int_equal(bench_set(b, ROOT_INO, "k", "v"), 0);
+		ino = key_with_ttl(b, ROOT_INO, "mortal", "100");
+		if (bench_is_durable(b)) {
+			bench_reopen(b);
+			assert_int_equal(bench_compact(b), 0);
+			bench_reopen(b);
+		}
+		assert_string_equal(bench_get(b, ROOT_INO, "k"), "v");
+		/* to the millisecond that a slewed clock is granted */
+		assert_true(strtod(bench_xattr(b, ino, "user.cubby.ttl"), NULL) > 99.9);
+	}
+}
+
+/* What is written through a descriptor of it makes the key anew, with nothing of the old. */
+static void attributes_expire_with_the_key(struct bench *b)
+{
+	uint64_t ino = key_with_ttl(b, ROOT_INO, "k", "1"), handle;
+
+	assert_int_equal(bench_setxattr(b, ino, "user.mine", "x"), 0);
+	assert_int_equal(bench_open_key(b, ino, O_WRONLY, &handle), 0);
+	bench_advance(b, 2 * SECOND);
+	bench_sweep(b);
+	assert_int_equal(bench_write(b, handle, "new", 0), 0);
+	assert_int_equal(bench_close_key(b, handle), 0);
+	assert_string_equal(bench_get(b, ROOT_INO, "k"), "new");
+	assert_null(bench_xattr(b, bench_ino(b, ROOT_INO, "k"), "user.mine"));
+	bench_check_durable(b);
+}
+
 const struct test_case ttl_cases[] = {
 	{"exact_at_the_deadline", exact_at_the_deadline},
 	{"tick_tells_when", tick_tells_when},
@@ -429,5 +466,7 @@ const struct test_case ttl_cases[] = {
 	{"expired_while_it_is_written", expired_while_it_is_written},
 	{"thousands_at_one_instant", thousands_at_one_instant},
 	{"time_that_passes_while_closed", time_that_passes_while_closed},
+	{"a_clock_set_to_another_age", a_clock_set_to_another_age},
+	{"attributes_expire_with_the_key", attributes_expire_with_the_key},
 	{NULL, NULL},
 };
