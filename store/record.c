@@ -354,6 +354,9 @@ int record_encode(const struct transition *t, struct buffer *out)
 	if (t->by != 0) {
 		add_unsigned(&e, root, "by", t->by);
 	}
+	if (t->synced != 0) {
+		add_unsigned(&e, root, "synced", t->synced);
+	}
 	if (t->action.size != 0) {
 		add_text(&e, root, "action", t->action);
 	}
@@ -851,6 +854,8 @@ static int get_transition(struct record_decoder *d)
 			r = ok(get_signed(value, &t->lease));
 		} else if (strcmp(key, "by") == 0) {
 			r = ok(get_u32(value, &t->by));
+		} else if (strcmp(key, "synced") == 0) {
+			r = ok(get_unsigned(value, UINT64_MAX, &t->synced));
 		} else if (strcmp(key, "action") == 0) {
 			r = get_text(d, value, &t->action);
 		} else if (strcmp(key, "changes") == 0) {

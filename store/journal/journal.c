@@ -64,7 +64,8 @@ static int look_at(void *arg, const char *name)
 	} else if (segment_parse(name, &kind, &base)) {
 		c->segments++;
 	} else if (strcmp(name, JOURNAL_LOCK) != 0 && strcmp(name, JOURNAL_FORMAT_NEW) != 0 &&
-		   strcmp(name, JOURNAL_DAMAGED) != 0 && strcmp(name, "lost+found") != 0) {
+		   strcmp(name, JOURNAL_SYNCED) != 0 && strcmp(name, JOURNAL_DAMAGED) != 0 &&
+		   strcmp(name, "lost+found") != 0) {
 		c->foreign++;
 	}
 	return 0;
@@ -443,7 +444,7 @@ int journal_begin_segment(struct journal *j)
 	j->segments.items[j->segments.count - 1] = s;
 	j->active = file;
 	j->end = s.size;
-	syncer_note(&j->syncer, file);
+	syncer_note(&j->syncer, file, j->last_revision);
 	syncer_note_directory(&j->syncer);
 	/* Early, so that the old file's end is not missing for long while the
 	 * new file's beginning may be there. */
@@ -472,7 +473,7 @@ static int make_place(struct journal *j, size_t size)
 	return 0; /* without a new one the old one goes on */
 }
 
-static int append_line(struct journal *j)
+static int append_line(struct journal *j, uint64_t revision)
 {
 	int r, cut;
 
@@ -496,7 +497,7 @@ static int append_line(struct journal *j)
 		journal_fail(j, is_full(r) ? cut : r, "writing");
 		return -EIO;
 	}
-	syncer_note(&j->syncer, j->active);
+	syncer_note(&j->syncer, j->active, revision);
 	j->end += j->line.size;
 	return 0;
 }
@@ -505,6 +506,7 @@ static void journal_append(
 	struct backend *b, const struct transition *t, backend_done *done, void *arg)
 {
 	struct journal *j = journal_of(b);
+	struct transition line = *t;
 	int r;
 
 	if (j->failed || j->config.read_only || !j->replayed) {
@@ -518,15 +520,20 @@ static void journal_append(
 		return;
 	}
 	j->line.size = 0;
-	r = record_encode(t, &j->line);
+	line.synced = syncer_revision(&j->syncer);
+	if (line.synced <= j->said_synced) {
+		line.synced = 0;
+	}
+	r = record_encode(&line, &j->line);
 	if (r == 0) {
-		r = append_line(j);
+		r = append_line(j, t->revision);
 	}
 	if (j->line.capacity > (1 << 22)) {
 		buffer_finish(&j->line); /* one huge value is no reason to keep that much */
 	}
 	if (r == 0) {
 		j->last_revision = t->revision;
+		j->said_synced += line.synced > 0 ? line.synced - j->said_synced : 0;
 		j->usage.appends++;
 		if (transition_time(t) > j->last_at) {
 			j->last_at = transition_time(t);
@@ -613,6 +620,29 @@ static void journal_usage(struct backend *b, struct backend_usage *out)
 	}
 }
 
+/* Says that all that is there was on the disk. It is not worth a sync, or an
+ * error: without it damage at the very end would be taken for a torn end. */
+static void write_synced(struct journal *j)
+{
+	_cleanup_free_ char *path = journal_path(j->directory, JOURNAL_SYNCED);
+	_cleanup_buffer_ struct buffer line = {0};
+	struct header header = {.kind = "synced", .version = JOURNAL_VERSION};
+	int fd;
+
+	header.revision = syncer_revision(&j->syncer);
+	if (!path || header.revision <= j->said_synced || header_encode(&header, &line) < 0) {
+		return;
+	}
+	fd = j->disk->ops->open(j->disk, path, O_WRONLY | O_CREAT, 0600);
+	if (fd < 0) {
+		return;
+	}
+	if (disk_write_all(j->disk, fd, line.data, line.size, 0) == 0) {
+		(void)j->disk->ops->truncate(j->disk, fd, (off_t)line.size);
+	}
+	j->disk->ops->close(j->disk, fd);
+}
+
 static int journal_close(struct backend *b)
 {
 	struct journal *j = journal_of(b);
@@ -622,6 +652,9 @@ static int journal_close(struct backend *b)
 		journal_compaction_close(j);
 		r = syncer_stop(&j->syncer);
 		take_completions(j);
+		if (j->replayed && !j->failed) {
+			write_synced(j);
+		}
 		syncer_finish(&j->syncer);
 		(void)j->disk->ops->truncate(j->disk, j->lock_fd, 0);
 	}

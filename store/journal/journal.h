@@ -36,6 +36,7 @@ struct journal {
 	uint64_t end; /* of active */
 
 	uint64_t last_revision;
+	uint64_t said_synced; /* by a line, or the file `synced` */
 	uint64_t next_ino;
 	int64_t last_at;
 	struct buffer line; /* kept from append to append */

@@ -198,6 +198,10 @@ int header_encode(const struct header *h, struct buffer *out)
 		r |= json_object_object_add(o, "next_ino", json_object_new_uint64(h->next_ino));
 		r |= json_object_object_add(o, "at", json_object_new_int64(h->at));
 	}
+	if (strcmp(h->kind, "synced") == 0) {
+		r |= json_object_object_add(
+			o, "revision", json_object_new_uint64(h->revision));
+	}
 	r = r == 0 ? record_encode_object(o, out) : -ENOMEM;
 	json_object_put(o);
 	return r;
@@ -228,21 +232,30 @@ bool header_decode(struct json_object *object, struct header *out)
 	if (json_object_object_get_ex(object, "count", &value)) {
 		out->count = json_object_get_uint64(value);
 	}
+	if (json_object_object_get_ex(object, "revision", &value)) {
+		out->revision = json_object_get_uint64(value);
+	}
 	return true;
 }
 
-int format_read(struct disk *disk, const char *directory, uint64_t *version)
+/* The line of a file that has but one; all 0 if it is not of that kind, or
+ * damaged. */
+static int read_header(
+	struct disk *disk, const char *directory, const char *name, struct header *out)
 {
-	_cleanup_free_ char *path = journal_path(directory, JOURNAL_FORMAT);
+	_cleanup_free_ char *path = journal_path(directory, name);
 	struct record_decoder *decoder;
 	struct json_object *object;
-	struct header header;
+	const char *kind = name;
 	char text[256];
 	const char *end;
 	ssize_t n;
 	int fd, r;
 
-	*version = 0;
+	if (strcmp(name, JOURNAL_FORMAT) == 0) {
+		kind = "store";
+	}
+	*out = (struct header){0};
 	if (!path) {
 		return -ENOMEM;
 	}
@@ -261,9 +274,28 @@ int format_read(struct disk *disk, const char *directory, uint64_t *version)
 		return r;
 	}
 	r = record_decode_object(decoder, bytes_of(text, (size_t)(end - text)), &object);
-	if (r == RECORD_OK && header_decode(object, &header) && strcmp(header.kind, "store") == 0) {
-		*version = header.version;
+	if (r == RECORD_OK && (!header_decode(object, out) || strcmp(out->kind, kind) != 0)) {
+		*out = (struct header){0};
 	}
+	out->kind = NULL; /* it is the decoder's */
 	record_decoder_destroy(decoder);
 	return r < 0 ? r : 0;
+}
+
+int format_read(struct disk *disk, const char *directory, uint64_t *version)
+{
+	struct header header;
+	int r = read_header(disk, directory, JOURNAL_FORMAT, &header);
+
+	*version = header.version;
+	return r;
+}
+
+int synced_read(struct disk *disk, const char *directory, uint64_t *revision)
+{
+	struct header header;
+	int r = read_header(disk, directory, JOURNAL_SYNCED, &header);
+
+	*revision = header.version == JOURNAL_VERSION ? header.revision : 0;
+	return r;
 }

@@ -11,12 +11,23 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+/* A write that is not on the disk yet; or, without data, a truncation. */
+struct change {
+	uint64_t offset; /* of a truncation: the new size */
+	size_t size;
+	char *data;
+};
+
 /* What a file is, apart from its names. */
 struct inode {
 	unsigned refs;
 	bool directory;
 	bool locked;
 	struct buffer data, synced;
+	/* What leads from `synced` to `data`. */
+	struct change *changes;
+	size_t n_changes, capacity;
+	struct inode *copy; /* while a disk is copied */
 };
 
 struct entry {
@@ -41,6 +52,7 @@ struct handle {
 };
 
 #define HANDLES 4096
+#define SECTOR 512
 #define FIRST_FD 100000
 
 struct fault_disk {
@@ -62,6 +74,11 @@ struct fault_disk {
 	uint64_t changes;
 	uint64_t kill_at;
 	bool killed;
+
+	/* Copies of the disk, one after each changing call. */
+	bool recording;
+	uint64_t tag;
+	struct fault_disk *first, **last, *next;
 };
 
 static struct fault_disk *self(struct disk *d)
@@ -82,12 +99,38 @@ static struct inode *inode_ref(struct inode *i)
 	return i;
 }
 
+static void drop_changes(struct inode *i)
+{
+	while (i->n_changes > 0) {
+		free(i->changes[--i->n_changes].data);
+	}
+}
+
 static void inode_unref(struct inode *i)
 {
 	if (i && --i->refs == 0) {
+		drop_changes(i);
+		free(i->changes);
 		buffer_finish(&i->data);
 		buffer_finish(&i->synced);
 		free(i);
+	}
+}
+
+/* `data` NULL: a truncation to `offset`. */
+static void note_change(struct inode *i, uint64_t offset, const void *data, size_t size)
+{
+	struct change *c;
+
+	if (i->n_changes == i->capacity) {
+		i->capacity = i->capacity ? 2 * i->capacity : 16;
+		i->changes = reallocarray(i->changes, i->capacity, sizeof(*i->changes));
+	}
+	c = &i->changes[i->n_changes++];
+	*c = (struct change){.offset = offset, .size = size};
+	if (data) {
+		c->data = malloc(size + 1);
+		memcpy(c->data, data, size);
 	}
 }
 
@@ -205,6 +248,70 @@ static struct inode *inode_of(struct fault_disk *d, int fd)
 	return d->handles[fd - FIRST_FD].inode;
 }
 
+/* ---- copies ---- */
+
+static struct inode *copy_inode(struct inode *i)
+{
+	struct inode *copy = calloc(1, sizeof(*copy));
+
+	copy->directory = i->directory;
+	buffer_append(&copy->data, i->data.data, i->data.size);
+	buffer_append(&copy->synced, i->synced.data, i->synced.size);
+	for (size_t k = 0; k < i->n_changes; k++) {
+		note_change(copy, i->changes[k].offset, i->changes[k].data, i->changes[k].size);
+	}
+	i->copy = copy;
+	return copy;
+}
+
+static void copy_names(struct names *to, const struct names *from)
+{
+	for (size_t i = 0; i < from->count; i++) {
+		struct inode *inode = from->items[i].inode;
+
+		names_set(to, from->items[i].path, inode->copy ? inode->copy : copy_inode(inode));
+	}
+}
+
+/* The names are the ones that hold on to an inode. */
+static struct fault_disk *copy_all(struct fault_disk *d)
+{
+	struct fault_disk *copy = fault_disk_create();
+
+	copy->tag = d->tag;
+	copy_names(&copy->now, &d->now);
+	copy_names(&copy->synced, &d->synced);
+	for (size_t i = 0; i < d->n_pending; i++) {
+		const struct pending *p = &d->pending[i];
+		struct inode *inode = p->inode;
+
+		if (inode && !inode->copy) {
+			copy_inode(inode);
+		}
+		note(copy, p->from, p->to, inode ? inode->copy : NULL);
+	}
+	for (size_t i = 0; i < d->now.count; i++) {
+		d->now.items[i].inode->copy = NULL;
+	}
+	for (size_t i = 0; i < d->synced.count; i++) {
+		d->synced.items[i].inode->copy = NULL;
+	}
+	for (size_t i = 0; i < d->n_pending; i++) {
+		if (d->pending[i].inode) {
+			d->pending[i].inode->copy = NULL;
+		}
+	}
+	return copy;
+}
+
+static void record(struct fault_disk *d)
+{
+	if (d->recording) {
+		*d->last = copy_all(d);
+		d->last = &(*d->last)->next;
+	}
+}
+
 /* ---- the calls ---- */
 
 static int fault_open(struct disk *disk, const char *path, int flags, mode_t mode)
@@ -239,7 +346,11 @@ static int fault_open(struct disk *disk, const char *path, int flags, mode_t mod
 	if (e) {
 		inode = e->inode;
 		if (flags & O_TRUNC) {
+			if (d->room != UINT64_MAX) {
+				d->room += inode->data.size;
+			}
 			inode->data.size = 0;
+			note_change(inode, 0, NULL, 0);
 		}
 	} else {
 		inode = calloc(1, sizeof(*inode));
@@ -247,6 +358,9 @@ static int fault_open(struct disk *disk, const char *path, int flags, mode_t mod
 		note(d, NULL, path, inode);
 	}
 	d->handles[fd] = (struct handle){.inode = inode_ref(inode)};
+	if (flags & (O_CREAT | O_TRUNC)) {
+		record(d);
+	}
 	return fd + FIRST_FD;
 }
 
@@ -294,6 +408,8 @@ static ssize_t fault_write(struct disk *disk, int fd, const void *data, size_t s
 		buffer_resize(&i->data, end);
 	}
 	memcpy(i->data.data + offset, data, size);
+	note_change(i, (uint64_t)offset, data, size);
+	record(d);
 	return r < 0 ? r : (ssize_t)size;
 }
 
@@ -338,7 +454,10 @@ static int fault_truncate(struct disk *disk, int fd, off_t size)
 	if (d->room != UINT64_MAX && (size_t)size < i->data.size) {
 		d->room += i->data.size - (size_t)size;
 	}
-	return buffer_resize(&i->data, (size_t)size);
+	note_change(i, (uint64_t)size, NULL, 0);
+	r = buffer_resize(&i->data, (size_t)size);
+	record(d);
+	return r;
 }
 
 static int fault_sync(struct disk *disk, int fd)
@@ -356,6 +475,8 @@ static int fault_sync(struct disk *disk, int fd)
 		if (r == 0) {
 			i->synced.size = 0;
 			r = buffer_append(&i->synced, i->data.data, i->data.size);
+			drop_changes(i);
+			record(d);
 		}
 	}
 	if (wait > 0) {
@@ -385,6 +506,7 @@ static int fault_sync_directory(struct disk *disk, const char *path)
 		}
 	}
 	d->n_pending = kept;
+	record(d);
 	return 0;
 }
 
@@ -404,6 +526,7 @@ static int fault_rename(struct disk *disk, const char *from, const char *to)
 	names_set(&d->now, to, inode);
 	note(d, from, to, inode);
 	inode_unref(inode);
+	record(d);
 	return 0;
 }
 
@@ -416,8 +539,12 @@ static int fault_unlink(struct disk *disk, const char *path)
 	if (r < 0 || !find(&d->now, path)) {
 		return r < 0 ? r : -ENOENT;
 	}
+	if (d->room != UINT64_MAX) {
+		d->room += find(&d->now, path)->inode->data.size;
+	}
 	names_remove(&d->now, path);
 	note(d, path, NULL, NULL);
+	record(d);
 	return 0;
 }
 
@@ -521,6 +648,7 @@ struct fault_disk *fault_disk_create(void)
 	pthread_mutex_init(&d->mutex, NULL);
 	d->write_max = SIZE_MAX;
 	d->room = UINT64_MAX;
+	d->last = &d->first;
 	return d;
 }
 
@@ -531,6 +659,12 @@ void fault_disk_destroy(struct fault_disk *d)
 		drop_pending(&d->pending[i]);
 	}
 	free(d->pending);
+	while (d->first) {
+		struct fault_disk *copy = d->first;
+
+		d->first = copy->next;
+		fault_disk_destroy(copy);
+	}
 	names_finish(&d->now);
 	names_finish(&d->synced);
 	pthread_mutex_destroy(&d->mutex);
@@ -616,42 +750,100 @@ bool fault_disk_killed(struct fault_disk *d)
 	return d->killed;
 }
 
-static void lose_data(struct inode *i)
+static unsigned pick(unsigned *seed, size_t n)
 {
-	size_t size = i->synced.size;
+	return (unsigned)rand_r(seed) % (unsigned)n;
+}
 
-	if (i->data.size < size || rand() % 3 == 0) {
-		/* Nothing since the sync, not even a truncation. */
-		i->data.size = 0;
-		buffer_append(&i->data, i->synced.data, i->synced.size);
-		return;
-	}
-	if (rand() % 2 == 0) {
-		return; /* it was written back in time */
-	}
-	/* A part, and maybe zeros where the data should be. */
-	if (i->data.size > size) {
-		size += (size_t)rand() % (i->data.size - size + 1);
-	}
-	if (rand() % 2 == 0 && i->data.size > size) {
-		memset(i->data.data + size, 0, i->data.size - size);
-	} else {
-		i->data.size = size;
+/* The first `n` changes, as far as they are to the bytes [start, end). */
+static void redo(struct inode *i, char *sector, uint64_t start, uint64_t end, size_t n)
+{
+	for (size_t k = 0; k < n; k++) {
+		const struct change *c = &i->changes[k];
+		uint64_t from = c->offset > start ? c->offset : start;
+		uint64_t to = !c->data || c->offset + c->size > end ? end : c->offset + c->size;
+
+		if (from >= to) {
+			continue;
+		}
+		if (c->data) {
+			memcpy(sector + (from - start), c->data + (from - c->offset), to - from);
+		} else {
+			memset(sector + (from - start), 0, to - from);
+		}
 	}
 }
 
-void fault_disk_cut_power(struct fault_disk *d, unsigned seed)
+static uint64_t size_after(const struct inode *i, size_t n)
+{
+	uint64_t size = i->synced.size;
+
+	for (size_t k = 0; k < n; k++) {
+		const struct change *c = &i->changes[k];
+
+		if (!c->data || c->offset + c->size > size) {
+			size = c->data ? c->offset + c->size : c->offset;
+		}
+	}
+	return size;
+}
+
+/* Every sector, and the size, are as they were after some of the changes. */
+static void lose_data(struct inode *i, enum fault_cut cut, unsigned *seed)
+{
+	size_t n = i->n_changes;
+	struct buffer kept = {0};
+	uint64_t size;
+
+	if (cut == FAULT_CUT_ALL) {
+		size = size_after(i, 0);
+	} else if (cut == FAULT_CUT_NOTHING) {
+		size = size_after(i, n);
+	} else {
+		size = size_after(i, pick(seed, 2) ? n : pick(seed, n + 1));
+	}
+	buffer_resize(&kept, size);
+	for (uint64_t start = 0; start < size; start += SECTOR) {
+		uint64_t end = start + SECTOR < size ? start + SECTOR : size;
+		size_t first = 0, some;
+
+		if (start < i->synced.size) {
+			memcpy(kept.data + start, i->synced.data + start,
+				(i->synced.size < end ? i->synced.size : end) - start);
+		}
+		/* Of those that are to this sector. */
+		for (first = 0; first < n && i->changes[first].data &&
+				(i->changes[first].offset >= end ||
+					i->changes[first].offset + i->changes[first].size <= start);
+			first++) {
+		}
+		some = first + pick(seed, n - first + 1);
+		if (cut == FAULT_CUT_ALL) {
+			some = 0;
+		} else if (cut == FAULT_CUT_NOTHING || pick(seed, 3) == 0) {
+			some = n;
+		}
+		redo(i, kept.data + start, start, end, some);
+	}
+	drop_changes(i);
+	i->data.size = i->synced.size = 0;
+	buffer_append(&i->data, kept.data, kept.size);
+	buffer_append(&i->synced, kept.data, kept.size);
+	buffer_finish(&kept);
+}
+
+void fault_disk_cut(struct fault_disk *d, enum fault_cut cut, unsigned seed)
 {
 	LOCKED(d);
 	size_t kept;
 	bool in_order;
 
-	srand(seed);
 	/* The names: the first of the changes, or any. */
-	kept = d->n_pending ? (size_t)rand() % (d->n_pending + 1) : 0;
-	in_order = rand() % 2;
+	kept = d->n_pending ? pick(&seed, d->n_pending + 1) : 0;
+	in_order = pick(&seed, 2);
 	for (size_t i = 0; i < d->n_pending; i++) {
-		if (in_order ? i < kept : rand() % 2 == 0) {
+		if (cut == FAULT_CUT_NOTHING ||
+			(cut == FAULT_CUT_SOME && (in_order ? i < kept : pick(&seed, 2) == 0))) {
 			apply(&d->synced, &d->pending[i]);
 		}
 		drop_pending(&d->pending[i]);
@@ -661,9 +853,55 @@ void fault_disk_cut_power(struct fault_disk *d, unsigned seed)
 	for (size_t i = 0; i < d->synced.count; i++) {
 		names_set(&d->now, d->synced.items[i].path, d->synced.items[i].inode);
 		if (!d->synced.items[i].inode->directory) {
-			lose_data(d->synced.items[i].inode);
+			lose_data(d->synced.items[i].inode, cut, &seed);
 		}
 	}
+}
+
+void fault_disk_cut_power(struct fault_disk *d, unsigned seed)
+{
+	fault_disk_cut(d, FAULT_CUT_SOME, seed);
+}
+
+void fault_disk_record(struct fault_disk *d, bool on)
+{
+	LOCKED(d);
+
+	d->recording = on;
+	d->last = &d->first;
+	while (*d->last) {
+		d->last = &(*d->last)->next;
+	}
+}
+
+void fault_disk_tag(struct fault_disk *d, uint64_t tag)
+{
+	LOCKED(d);
+
+	d->tag = tag;
+}
+
+struct fault_disk *fault_disk_take(struct fault_disk *d, uint64_t *tag)
+{
+	LOCKED(d);
+	struct fault_disk *taken = d->first;
+
+	if (taken) {
+		d->first = taken->next;
+		taken->next = NULL;
+		if (!d->first) {
+			d->last = &d->first;
+		}
+		*tag = taken->tag;
+	}
+	return taken;
+}
+
+struct fault_disk *fault_disk_copy(struct fault_disk *d)
+{
+	LOCKED(d);
+
+	return copy_all(d);
 }
 
 void fault_disk_restart(struct fault_disk *d)
