@@ -201,7 +201,7 @@ static void drop_pending(struct pending *p)
 /* Whether `path` is directly in `directory`. */
 static bool is_in(const char *path, const char *directory)
 {
-	size_t size = strlen(directory);
+	size_t size = strcmp(directory, "/") == 0 ? 0 : strlen(directory);
 
 	return strncmp(path, directory, size) == 0 && path[size] == '/' &&
 	       !strchr(path + size + 1, '/');
