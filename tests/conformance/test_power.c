@@ -24,12 +24,12 @@
 #define STEPS 150
 #define SOME_CUTS 1
 #else
-#define SEEDS 3
+#define SEEDS 2
 #define STEPS 300
 #define SOME_CUTS 3
 #endif
 
-#define GO_ON 7 /* every so many cuts */
+#define SETS 4 /* after a torn end */
 
 static uint64_t cuts, only_seed, n_steps = STEPS;
 static unsigned some_cuts = SOME_CUTS;
@@ -38,6 +38,7 @@ struct cut {
 	struct workload *w;
 	char where[200];
 	bool before; /* it was opened: a torn end may be reported */
+	bool torn;
 };
 
 static void take_problem(void *arg, const struct check_problem *p)
@@ -93,40 +94,71 @@ static uint64_t look(struct cut *c, struct fault_disk *disk)
 	assert_int_equal(bench_stat(&b, "damage", "damaged_lines"), 0);
 	assert_int_equal(bench_stat(&b, "damage", "missing_revisions"), 0);
 	assert_int_equal(bench_stat(&b, "damage", "unresolved_changes"), 0);
+	c->torn |= bench_stat(&b, "damage", "torn_bytes") > 0;
 	bench_close(&b);
 	free(b.text);
 	fault_disk_restart(disk);
 	return revision;
 }
 
-/* What was mended is mended for good: what comes after it is neither lost nor
- * mixed with what was cut off. */
-static void go_on(struct cut *c, struct fault_disk *disk, unsigned seed)
+/* The state must be one of what came after it was mended, or that itself. */
+static void look_again(struct cut *c, struct fault_disk *disk, char *const *dumps, unsigned synced)
 {
-	_cleanup_free_ char *before = NULL, *after = NULL;
+	_cleanup_free_ char *dump = NULL;
 	struct bench b;
+	bool found = false;
 
+	check(c, disk, true);
 	workload_bench(c->w, &b, disk);
 	bench_open(&b);
-	for (unsigned i = seed % 5; i < 5; i++) {
-		assert_int_equal(bench_set(&b, ROOT_INO, "after", "a value set after that"), 0);
+	dump = workload_dump(&b);
+	for (unsigned i = synced; i <= SETS && !found; i++) {
+		found = strcmp(dump, dumps[i]) == 0;
 	}
-	assert_int_equal(bench_fsync(&b, 0), 0);
-	before = workload_dump(&b);
-	fault_disk_kill(disk, 1);
-	store_close(b.s);
-	fault_disk_restart(disk);
-	fault_disk_cut(disk, FAULT_CUT_SOME, seed);
-	bench_open(&b);
-	after = workload_dump(&b);
-	if (strcmp(before, after) != 0) {
-		print_error("%s, going on:\n", c->where);
-		bench_same(before, after);
+	if (!found) {
+		print_error("%s, power cut again, %u synced:\n", c->where, synced);
+		bench_same(dumps[synced], dump);
 	}
 	bench_close(&b);
 	free(b.text);
 	fault_disk_restart(disk);
 	check(c, disk, false);
+}
+
+/* What was mended is mended for good: what comes after it is neither lost nor
+ * mixed with what was cut off. */
+static void go_on(struct cut *c, struct fault_disk *disk, unsigned seed)
+{
+	char *dumps[SETS + 1];
+	struct fault_disk *at;
+	struct bench b;
+	uint64_t synced;
+
+	workload_bench(c->w, &b, disk);
+	fault_disk_tag(disk, 0);
+	fault_disk_record(disk, true);
+	bench_open(&b);
+	dumps[0] = workload_dump(&b);
+	for (unsigned i = 1; i <= SETS; i++) {
+		assert_int_equal(bench_set(&b, ROOT_INO, "after", "a value set after that"), 0);
+		dumps[i] = workload_dump(&b);
+		if (i == 1 + seed % (2 * SETS)) {
+			assert_int_equal(bench_fsync(&b, 0), 0);
+			fault_disk_tag(disk, i);
+		}
+	}
+	bench_close(&b);
+	fault_disk_record(disk, false);
+	free(b.text);
+	while ((at = fault_disk_take(disk, &synced))) {
+		fault_disk_cut(at, FAULT_CUT_SOME, seed++);
+		cuts++;
+		look_again(c, at, dumps, (unsigned)synced);
+		fault_disk_destroy(at);
+	}
+	for (unsigned i = 0; i <= SETS; i++) {
+		free(dumps[i]);
+	}
 }
 
 static void cut_once(struct workload *w, struct fault_disk *at, uint64_t synced,
@@ -154,10 +186,13 @@ static void cut_once(struct workload *w, struct fault_disk *at, uint64_t synced,
 	assert_int_equal(look(&c, disk), revision);
 	second = contents(disk);
 	bench_same(first, second);
-	if (cuts % GO_ON == 0) {
-		go_on(&c, disk, seed);
-	}
 	fault_disk_destroy(disk);
+	if (c.torn) {
+		disk = fault_disk_copy(at);
+		fault_disk_cut(disk, how, seed);
+		go_on(&c, disk, seed);
+		fault_disk_destroy(disk);
+	}
 }
 
 static void cut_here(struct workload *w)
@@ -192,6 +227,7 @@ static void run(uint64_t seed)
 	workload_settle(&w);
 	cut_here(&w);
 	assert_int_equal(w.fault, 0);
+	assert_int_equal(w.compaction_fault, 0);
 	assert_int_equal(store_close(w.b.s), 0);
 	w.b.s = NULL;
 	fault_disk_tag(w.disk, w.revision);

@@ -66,12 +66,19 @@ uint64_t workload_compare(struct workload *w, struct bench *b, const char *where
 
 static void tell(struct workload *w, int rc)
 {
-	w->done++;
-	if (rc < 0) {
-		w->failed++;
-		w->fault = w->fault ? w->fault : rc;
-	}
+	uint64_t before = w->revision;
+	_cleanup_free_ char *dump = NULL;
+
 	note(w);
+	if (rc < 0) {
+		w->fault = w->fault ? w->fault : rc;
+		w->last_fault = rc;
+		if (w->revision == before) {
+			/* The old value stands. */
+			dump = workload_dump(&w->b);
+			bench_same(w->dumps[w->revision], dump);
+		}
+	}
 }
 
 /* --- steps ------------------------------------------------------------------- */
@@ -379,7 +386,9 @@ static void look_at_compaction(struct workload *w)
 {
 	if (w->compacting && w->compaction.done) {
 		w->compacting = false;
-		tell(w, w->compaction.rc);
+		if (w->compaction.rc != 0) {
+			w->compaction_fault = w->compaction.rc;
+		}
 		if (w->compaction.rc == 0 && w->compacting_from > w->acknowledged) {
 			w->acknowledged = w->compacting_from;
 			fault_disk_tag(w->disk, w->acknowledged);
@@ -389,8 +398,10 @@ static void look_at_compaction(struct workload *w)
 
 static void do_compact(struct workload *w)
 {
+	unsigned start = pick(w, 3), ticks = pick(w, 8);
+
 	if (!w->compacting) {
-		if (pick(w, 3)) {
+		if (start != 0) {
 			return;
 		}
 		w->compaction = (struct answer){0};
@@ -398,7 +409,7 @@ static void do_compact(struct workload *w)
 		w->compacting_from = w->revision;
 		store_compact(w->b.s, ANSWER(&w->compaction));
 	}
-	for (unsigned i = pick(w, 8); i > 0; i--) {
+	for (; ticks > 0; ticks--) {
 		bench_slow_tick(&w->b);
 		store_dispatch(w->b.s);
 		note(w);
@@ -464,6 +475,10 @@ int workload_open(struct workload *w)
 	if (rc == 0) {
 		store_listen(w->b.s, &w->listener);
 		note(w);
+		if (!w->dumps[w->revision]) {
+			/* Not even the root could be written. */
+			w->dumps[w->revision] = workload_dump(&w->b);
+		}
 	}
 	return rc;
 }

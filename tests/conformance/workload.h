@@ -26,9 +26,9 @@ struct workload {
 	uint64_t acknowledged;
 	uint64_t revision;
 	char *dumps[WORKLOAD_REVISIONS]; /* the state as of each revision */
-	unsigned done, failed;
-	/* The first fault (negative) that a step was told of since it was cleared. */
-	int fault;
+	/* The first fault (negative) that a step was told of, the last one, and the
+	 * last one of a compaction. */
+	int fault, last_fault, compaction_fault;
 };
 
 /* Opens a new store. */

@@ -71,7 +71,7 @@ struct fault_disk {
 	size_t write_max;
 	unsigned sync_time;
 	uint64_t room;
-	uint64_t changes;
+	uint64_t changes, failed;
 	uint64_t kill_at;
 	bool killed;
 
@@ -232,6 +232,7 @@ static int fault(struct fault_disk *d, enum fault_call call)
 		d->faults[call].more--;
 		d->faults[call].nth = 1;
 	}
+	d->failed++;
 	return d->faults[call].error;
 }
 
@@ -302,6 +303,52 @@ static struct fault_disk *copy_all(struct fault_disk *d)
 		}
 	}
 	return copy;
+}
+
+/* The first `n` changes, as far as they are to the bytes [start, end). */
+static void redo(struct inode *i, char *sector, uint64_t start, uint64_t end, size_t n)
+{
+	for (size_t k = 0; k < n; k++) {
+		const struct change *c = &i->changes[k];
+		uint64_t from = c->offset > start ? c->offset : start;
+		uint64_t to = !c->data || c->offset + c->size > end ? end : c->offset + c->size;
+
+		if (from >= to) {
+			continue;
+		}
+		if (c->data) {
+			memcpy(sector + (from - start), c->data + (from - c->offset), to - from);
+		} else {
+			memset(sector + (from - start), 0, to - from);
+		}
+	}
+}
+
+static uint64_t size_after(const struct inode *i, size_t n)
+{
+	uint64_t size = i->synced.size;
+
+	for (size_t k = 0; k < n; k++) {
+		const struct change *c = &i->changes[k];
+
+		if (!c->data || c->offset + c->size > size) {
+			size = c->data ? c->offset + c->size : c->offset;
+		}
+	}
+	return size;
+}
+
+/* A failed sync is the end of what it was to write: the pages are taken for clean,
+ * and the next sync succeeds without them. */
+static void sync_inode(struct inode *i, bool fail)
+{
+	uint64_t size = size_after(i, i->n_changes);
+
+	if (!fail) {
+		buffer_resize(&i->synced, size);
+		redo(i, i->synced.data, 0, size, i->n_changes);
+	}
+	drop_changes(i);
 }
 
 static void record(struct fault_disk *d)
@@ -472,10 +519,8 @@ static int fault_sync(struct disk *disk, int fd)
 
 		wait = d->sync_time;
 		r = fault(d, FAULT_SYNC);
-		if (r == 0) {
-			i->synced.size = 0;
-			r = buffer_append(&i->synced, i->data.data, i->data.size);
-			drop_changes(i);
+		if (!d->killed) {
+			sync_inode(i, r < 0);
 			record(d);
 		}
 	}
@@ -736,6 +781,13 @@ uint64_t fault_disk_changes(struct fault_disk *d)
 	return d->changes;
 }
 
+uint64_t fault_disk_failed(struct fault_disk *d)
+{
+	LOCKED(d);
+
+	return d->failed;
+}
+
 void fault_disk_kill(struct fault_disk *d, uint64_t nth)
 {
 	LOCKED(d);
@@ -753,39 +805,6 @@ bool fault_disk_killed(struct fault_disk *d)
 static unsigned pick(unsigned *seed, size_t n)
 {
 	return (unsigned)rand_r(seed) % (unsigned)n;
-}
-
-/* The first `n` changes, as far as they are to the bytes [start, end). */
-static void redo(struct inode *i, char *sector, uint64_t start, uint64_t end, size_t n)
-{
-	for (size_t k = 0; k < n; k++) {
-		const struct change *c = &i->changes[k];
-		uint64_t from = c->offset > start ? c->offset : start;
-		uint64_t to = !c->data || c->offset + c->size > end ? end : c->offset + c->size;
-
-		if (from >= to) {
-			continue;
-		}
-		if (c->data) {
-			memcpy(sector + (from - start), c->data + (from - c->offset), to - from);
-		} else {
-			memset(sector + (from - start), 0, to - from);
-		}
-	}
-}
-
-static uint64_t size_after(const struct inode *i, size_t n)
-{
-	uint64_t size = i->synced.size;
-
-	for (size_t k = 0; k < n; k++) {
-		const struct change *c = &i->changes[k];
-
-		if (!c->data || c->offset + c->size > size) {
-			size = c->data ? c->offset + c->size : c->offset;
-		}
-	}
-	return size;
 }
 
 /* Every sector, and the size, are as they were after some of the changes. */

@@ -38,6 +38,8 @@ struct disk *fault_disk_of(struct fault_disk *d);
  * `more` after it. A write that fails writes half of its bytes if `partly`. */
 void fault_disk_fail(struct fault_disk *d, enum fault_call call, unsigned nth, unsigned more,
 	int error, bool partly);
+/* How many calls gave an error that was asked for. */
+uint64_t fault_disk_failed(struct fault_disk *d);
 /* Writes take at most so many bytes in one go. */
 void fault_disk_short_writes(struct fault_disk *d, size_t size);
 /* A sync takes so long after it has seen what to write. */
