@@ -566,7 +566,8 @@ bool store_expire(struct store *s, unsigned limit)
 
 void store_synced(struct store *s, int status)
 {
-	if (status && !s->failed) {
+	/* Without memory it was not begun. */
+	if (status && status != -ENOMEM && !s->failed) {
 		s->failed = status;
 		log_error("%s: syncing failed (%s); read-only from now on", s->location,
 			strerror(-status));
@@ -578,6 +579,9 @@ static void background_synced(void *arg, int status)
 	struct store *s = arg;
 
 	s->syncing = false;
+	if (status == -ENOMEM && s->dirty_since == 0) {
+		s->dirty_since = s->now.elapsed; /* once more, later */
+	}
 	store_synced(s, status);
 }
 

@@ -179,30 +179,48 @@ char *journal_path(const char *directory, const char *name)
 	return asprintf(&path, "%s/%s", directory, name) < 0 ? NULL : path;
 }
 
+/* Takes the value over. NULL is no null here, but one that could not be made. */
+static int add(struct json_object *o, const char *key, struct json_object *value)
+{
+	if (!value || json_object_object_add(o, key, value) != 0) {
+		json_object_put(value);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+static int add_number(struct json_object *o, const char *key, uint64_t n)
+{
+	return add(o, key, json_object_new_uint64(n));
+}
+
+static int add_fields(struct json_object *o, const struct header *h)
+{
+	int r = add(o, "cubbyfs", json_object_new_string(h->kind));
+
+	if (strcmp(h->kind, "end") == 0) {
+		return r < 0 ? r : add_number(o, "count", h->count);
+	}
+	r = r < 0 ? r : add_number(o, "version", h->version);
+	if (strcmp(h->kind, "log") == 0 || strcmp(h->kind, "snapshot") == 0) {
+		r = r < 0 ? r : add_number(o, "base", h->base);
+		r = r < 0 ? r : add_number(o, "next_ino", h->next_ino);
+		r = r < 0 ? r : add(o, "at", json_object_new_int64(h->at));
+	}
+	if (strcmp(h->kind, "synced") == 0) {
+		r = r < 0 ? r : add_number(o, "revision", h->revision);
+	}
+	return r;
+}
+
 int header_encode(const struct header *h, struct buffer *out)
 {
 	struct json_object *o = json_object_new_object();
-	int r = -ENOMEM;
+	int r = o ? add_fields(o, h) : -ENOMEM;
 
-	if (!o) {
-		return r;
+	if (r == 0) {
+		r = record_encode_object(o, out);
 	}
-	r = json_object_object_add(o, "cubbyfs", json_object_new_string(h->kind));
-	if (strcmp(h->kind, "end") == 0) {
-		r |= json_object_object_add(o, "count", json_object_new_uint64(h->count));
-	} else {
-		r |= json_object_object_add(o, "version", json_object_new_uint64(h->version));
-	}
-	if (strcmp(h->kind, "log") == 0 || strcmp(h->kind, "snapshot") == 0) {
-		r |= json_object_object_add(o, "base", json_object_new_uint64(h->base));
-		r |= json_object_object_add(o, "next_ino", json_object_new_uint64(h->next_ino));
-		r |= json_object_object_add(o, "at", json_object_new_int64(h->at));
-	}
-	if (strcmp(h->kind, "synced") == 0) {
-		r |= json_object_object_add(
-			o, "revision", json_object_new_uint64(h->revision));
-	}
-	r = r == 0 ? record_encode_object(o, out) : -ENOMEM;
 	json_object_put(o);
 	return r;
 }

@@ -236,12 +236,28 @@ static int fault(struct fault_disk *d, enum fault_call call)
 	return d->faults[call].error;
 }
 
-#define LOCKED(d) _cleanup_unlock_ pthread_mutex_t *locked_ = lock_disk(d)
+/* Volatile: the compiler takes for granted that malloc does not look. */
+static _Thread_local volatile unsigned busy;
 
 static pthread_mutex_t *lock_disk(struct fault_disk *d)
 {
 	pthread_mutex_lock(&d->mutex);
+	busy++;
 	return &d->mutex;
+}
+
+static void unlock_disk(pthread_mutex_t **m)
+{
+	busy--;
+	pthread_mutex_unlock(*m);
+}
+
+#define LOCKED(d)                                                                                  \
+	__attribute__((cleanup(unlock_disk))) pthread_mutex_t *locked_ = lock_disk(d)
+
+bool fault_disk_is_busy(void)
+{
+	return busy > 0;
 }
 
 static struct inode *inode_of(struct fault_disk *d, int fd)

@@ -77,6 +77,9 @@ struct fault_disk *fault_disk_copy(struct fault_disk *d);
 /* A new process: no files are open, no faults are set. */
 void fault_disk_restart(struct fault_disk *d);
 
+/* Whether the calling thread is at work in one of these. */
+bool fault_disk_is_busy(void);
+
 /* A file's bytes, borrowed until the next change; NULL if there is none. */
 const char *fault_disk_data(struct fault_disk *d, const char *path, size_t *size);
 void fault_disk_set_data(struct fault_disk *d, const char *path, const void *data, size_t size);
