@@ -367,6 +367,15 @@ int json_parse(struct bytes text, struct json_object **out)
 	return parse(text, DEPTH_MAX, out);
 }
 
+int json_add(struct json_object *object, const char *name, struct json_object *value)
+{
+	if (!value || json_object_object_add(object, name, value) != 0) {
+		json_object_put(value);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
 int json_write(struct json_object *object, struct bytes *out)
 {
 	struct json_object *back;

@@ -14,6 +14,10 @@ struct json_object;
  * null is NULL. 0, -ENOMEM, or -EINVAL if the text is no JSON. */
 int json_parse(struct bytes text, struct json_object **out);
 
+/* Adds a field; takes the value over in any case. NULL is taken for a value that
+ * could not be made. 0 or -ENOMEM. */
+int json_add(struct json_object *object, const char *name, struct json_object *value);
+
 /* Plain text of `object`, borrowed from it until it is changed or written again.
  * json-c leaves out what it has no memory for and does not say so; this does,
  * at the price of reading the text back. 0 or -ENOMEM. */

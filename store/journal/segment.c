@@ -4,6 +4,7 @@
 #include "store/journal/segment.h"
 
 #include "base/cleanup.h"
+#include "store/json.h"
 #include "store/record.h"
 
 #include <errno.h>
@@ -179,24 +180,14 @@ char *journal_path(const char *directory, const char *name)
 	return asprintf(&path, "%s/%s", directory, name) < 0 ? NULL : path;
 }
 
-/* Takes the value over. NULL is no null here, but one that could not be made. */
-static int add(struct json_object *o, const char *key, struct json_object *value)
-{
-	if (!value || json_object_object_add(o, key, value) != 0) {
-		json_object_put(value);
-		return -ENOMEM;
-	}
-	return 0;
-}
-
 static int add_number(struct json_object *o, const char *key, uint64_t n)
 {
-	return add(o, key, json_object_new_uint64(n));
+	return json_add(o, key, json_object_new_uint64(n));
 }
 
 static int add_fields(struct json_object *o, const struct header *h)
 {
-	int r = add(o, "cubbyfs", json_object_new_string(h->kind));
+	int r = json_add(o, "cubbyfs", json_object_new_string(h->kind));
 
 	if (strcmp(h->kind, "end") == 0) {
 		return r < 0 ? r : add_number(o, "count", h->count);
@@ -205,7 +196,7 @@ static int add_fields(struct json_object *o, const struct header *h)
 	if (strcmp(h->kind, "log") == 0 || strcmp(h->kind, "snapshot") == 0) {
 		r = r < 0 ? r : add_number(o, "base", h->base);
 		r = r < 0 ? r : add_number(o, "next_ino", h->next_ino);
-		r = r < 0 ? r : add(o, "at", json_object_new_int64(h->at));
+		r = r < 0 ? r : json_add(o, "at", json_object_new_int64(h->at));
 	}
 	if (strcmp(h->kind, "synced") == 0) {
 		r = r < 0 ? r : add_number(o, "revision", h->revision);

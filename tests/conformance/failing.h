@@ -2,7 +2,7 @@
  * Copyright (c) 2026 The cubbyfs authors */
 
 /* An allocator that fails the nth time, for all that the program and its
- * libraries allocate while it is armed; but not for the test disk. */
+ * libraries allocate in this thread while it is armed; but not for the test disk. */
 #pragma once
 
 #include <stdbool.h>
