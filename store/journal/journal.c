@@ -12,6 +12,10 @@
  * failed for another reason, nobody knows what the file holds, and the log is
  * closed to appends for good.
  *
+ * Behind the end of the last file there is space that only removals may take
+ * (fallocate(2) holds it), or a full medium could not be emptied: a removal is a
+ * line too. So any other line must leave that much behind it.
+ *
  * When the last file has grown to segment_size, the next line begins a new
  * one. Nothing is ever written to a file but the last, so a reader, a sync or
  * a compaction that holds older ones has nothing to fear. */
@@ -398,12 +402,40 @@ int journal_write_header(struct journal *j, int fd, uint64_t base, uint64_t *siz
 	return r;
 }
 
+/* Holds space for `size` bytes from `end` on and for the removals after them;
+ * *reserved is how far it reaches. 0 or -ENOSPC. */
+static int reserve(struct journal *j, int fd, uint64_t end, uint64_t size, uint64_t *reserved)
+{
+	const struct disk_ops *ops = j->disk->ops;
+	uint64_t wanted = end + size + JOURNAL_RESERVE;
+	int r;
+
+	if (j->no_reserve || wanted <= *reserved) {
+		return 0;
+	}
+	r = ops->reserve(j->disk, fd, (off_t)end, (off_t)(wanted + JOURNAL_AHEAD - end));
+	if (r == 0) {
+		*reserved = wanted + JOURNAL_AHEAD;
+		return 0;
+	}
+	if (is_full(r)) {
+		r = ops->reserve(j->disk, fd, (off_t)end, (off_t)(wanted - end));
+	}
+	if (r == 0) {
+		*reserved = wanted;
+	}
+	/* Whatever else is wrong, the write will tell. */
+	j->no_reserve = r == -EOPNOTSUPP || r == -ENOSYS;
+	return is_full(r) ? -ENOSPC : 0;
+}
+
 int journal_begin_segment(struct journal *j)
 {
 	struct segment s = {.kind = SEGMENT_LOG, .base = j->last_revision + 1};
 	_cleanup_free_ char *path = NULL;
 	char name[SEGMENT_NAME_SIZE];
 	struct segment_file *file;
+	uint64_t reserved = 0;
 	int fd, r;
 
 	segment_name(name, SEGMENT_LOG, s.base);
@@ -423,6 +455,9 @@ int journal_begin_segment(struct journal *j)
 		return fd;
 	}
 	r = journal_write_header(j, fd, s.base, &s.size);
+	if (r == 0) {
+		r = reserve(j, fd, s.size, 0, &reserved);
+	}
 	if (r < 0) {
 		j->disk->ops->close(j->disk, fd);
 	} else {
@@ -437,6 +472,8 @@ int journal_begin_segment(struct journal *j)
 	if (j->active) {
 		j->segments.items[j->segments.count - 2].size = j->end;
 		j->segments.items[j->segments.count - 2].end = j->end;
+		/* Gives back what was held behind its end. */
+		(void)j->disk->ops->truncate(j->disk, j->active->fd, (off_t)j->end);
 		segment_file_unref(j->active);
 	}
 	s.start = s.size;
@@ -444,6 +481,7 @@ int journal_begin_segment(struct journal *j)
 	j->segments.items[j->segments.count - 1] = s;
 	j->active = file;
 	j->end = s.size;
+	j->reserved = reserved;
 	syncer_note(&j->syncer, file, j->last_revision);
 	syncer_note_directory(&j->syncer);
 	/* Early, so that the old file's end is not missing for long while the
@@ -473,7 +511,17 @@ static int make_place(struct journal *j, size_t size)
 	return 0; /* without a new one the old one goes on */
 }
 
-static int append_line(struct journal *j, uint64_t revision)
+static bool is_removal(const struct transition *t)
+{
+	for (size_t i = 0; i < t->n_changes; i++) {
+		if (t->changes[i].type != CHANGE_REMOVE && t->changes[i].type != CHANGE_EXPIRE) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static int append_line(struct journal *j, const struct transition *t)
 {
 	int r, cut;
 
@@ -485,11 +533,15 @@ static int append_line(struct journal *j, uint64_t revision)
 		journal_fail(j, r, "beginning a new file");
 		return -EIO;
 	}
+	if (r == 0 && !is_removal(t)) {
+		r = reserve(j, j->active->fd, j->end, j->line.size, &j->reserved);
+	}
 	if (r < 0) {
 		return is_full(r) ? -ENOSPC : r;
 	}
 	r = disk_write_all(j->disk, j->active->fd, j->line.data, j->line.size, (off_t)j->end);
 	if (r < 0) {
+		j->reserved = 0; /* the truncation gives it back */
 		cut = j->disk->ops->truncate(j->disk, j->active->fd, (off_t)j->end);
 		if (is_full(r) && cut == 0) {
 			return -ENOSPC;
@@ -497,7 +549,7 @@ static int append_line(struct journal *j, uint64_t revision)
 		journal_fail(j, is_full(r) ? cut : r, "writing");
 		return -EIO;
 	}
-	syncer_note(&j->syncer, j->active, revision);
+	syncer_note(&j->syncer, j->active, t->revision);
 	j->end += j->line.size;
 	return 0;
 }
@@ -526,7 +578,7 @@ static void journal_append(
 	}
 	r = record_encode(&line, &j->line);
 	if (r == 0) {
-		r = append_line(j, t->revision);
+		r = append_line(j, t);
 	}
 	if (j->line.capacity > (1 << 22)) {
 		buffer_finish(&j->line); /* one huge value is no reason to keep that much */

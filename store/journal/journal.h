@@ -15,6 +15,10 @@
 #include "store/journal/sync.h"
 
 #define JOURNAL_SEGMENT_SIZE (UINT64_C(64) << 20)
+/* Space behind the end of the last log that only removals may use, so that a full
+ * medium can be emptied; and how much is taken beyond that at a time. */
+#define JOURNAL_RESERVE (UINT64_C(32) << 10)
+#define JOURNAL_AHEAD (UINT64_C(128) << 10)
 
 struct compaction;
 
@@ -34,6 +38,8 @@ struct journal {
 	 * append begins one. */
 	struct segment_file *active;
 	uint64_t end; /* of active */
+	uint64_t reserved; /* up to there the medium has space for active; 0: unknown */
+	bool no_reserve;   /* it cannot say so */
 
 	uint64_t last_revision;
 	uint64_t said_synced; /* by a line, or the file `synced` */

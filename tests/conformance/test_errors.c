@@ -57,6 +57,9 @@ static const struct fault faults[] = {
 	{FAULT_RENAME, -ENOSPC, false, "rename ENOSPC"},
 	{FAULT_UNLINK, -EIO, false, "unlink EIO"},
 	{FAULT_TRUNCATE, -EIO, false, "truncate EIO"},
+	{FAULT_RESERVE, -EIO, false, "fallocate EIO"},
+	{FAULT_RESERVE, -ENOSPC, false, "fallocate ENOSPC"},
+	{FAULT_RESERVE, -EOPNOTSUPP, false, "fallocate EOPNOTSUPP"},
 };
 
 /* Opens what is left on a good disk. */
@@ -243,7 +246,7 @@ static void short_writes(void **state)
 static void full_disk(void **state)
 {
 	(void)state;
-	for (uint64_t room = 0; room < 20000; room += 397 * stride) {
+	for (uint64_t room = 0; room < 250000; room += 4999 * stride) {
 		struct workload w;
 		char where[100];
 
@@ -273,12 +276,65 @@ static void full_disk(void **state)
 	}
 }
 
+/* What is full can be emptied: keys, namespaces, locks; by hand and by TTL. */
+static void emptied(void **state)
+{
+	struct workload w;
+	struct bench *b = &w.b;
+	uint64_t locks, h;
+	char name[20];
+	int n = 0;
+
+	(void)state;
+	workload_init(&w, seed);
+	b->config.segment_size = 0;
+	bench_reopen(b);
+	locks = bench_namespace(b, ROOT_INO, "locks");
+	assert_int_equal(bench_setxattr(b, locks, "user.cubby.lock_ttl", "5"), 0);
+	assert_int_equal(bench_create(b, locks, "released", O_WRONLY | O_EXCL, &h), 0);
+	bench_close_key(b, h);
+	assert_int_equal(bench_create(b, locks, "expires", O_WRONLY | O_EXCL, &h), 0);
+	bench_close_key(b, h);
+	bench_namespace(b, ROOT_INO, "d");
+	fault_disk_room(w.disk, 20000);
+	for (;; n++) {
+		int rc;
+
+		snprintf(name, sizeof(name), "k%d", n);
+		rc = bench_set(b, ROOT_INO, name, "some value");
+		if (rc != 0) {
+			assert_int_equal(rc, -ENOSPC);
+			break;
+		}
+	}
+	assert_true(n > 100);
+	/* Nor after it has been opened anew. */
+	bench_reopen(b);
+	assert_int_equal(bench_set(b, ROOT_INO, name, "some value"), -ENOSPC);
+	assert_int_equal(bench_unlink(b, locks, "released"), 0);
+	assert_int_equal(bench_rmdir(b, ROOT_INO, "d"), 0);
+	bench_advance(b, 10 * SECOND);
+	bench_sweep(b);
+	assert_int_equal(bench_stat(b, NULL, "expired"), 1);
+	for (int i = 0; i < n && i < 100; i++) {
+		snprintf(name, sizeof(name), "k%d", i);
+		assert_int_equal(bench_unlink(b, ROOT_INO, name), 0);
+	}
+	assert_int_equal(bench_set(b, ROOT_INO, "k0", "some value"), -ENOSPC);
+	assert_int_equal(bench_fsync(b, 0), 0);
+	fault_disk_room(w.disk, UINT64_MAX);
+	assert_int_equal(bench_set(b, ROOT_INO, "k0", "some value"), 0);
+	bench_check_durable(b);
+	workload_finish(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(errors),
 		cmocka_unit_test(short_writes),
 		cmocka_unit_test(full_disk),
+		cmocka_unit_test(emptied),
 	};
 
 	if (getenv("CUBBY_LONG")) {

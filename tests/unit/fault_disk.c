@@ -24,6 +24,7 @@ struct inode {
 	bool directory;
 	bool locked;
 	struct buffer data, synced;
+	uint64_t reserved; /* up to there it has space */
 	/* What leads from `synced` to `data`. */
 	struct change *changes;
 	size_t n_changes, capacity;
@@ -70,6 +71,7 @@ struct fault_disk {
 	} faults[FAULT_CALLS];
 	size_t write_max;
 	unsigned sync_time;
+	bool forgives;
 	uint64_t room;
 	uint64_t changes, failed;
 	uint64_t kill_at;
@@ -375,6 +377,20 @@ static void record(struct fault_disk *d)
 	}
 }
 
+/* What the file takes up. */
+static uint64_t taken(const struct inode *i)
+{
+	return i->data.size > i->reserved ? i->data.size : i->reserved;
+}
+
+static void give_back(struct fault_disk *d, struct inode *i, uint64_t size)
+{
+	if (d->room != UINT64_MAX && taken(i) > size) {
+		d->room += taken(i) - size;
+	}
+	i->reserved = 0;
+}
+
 /* ---- the calls ---- */
 
 static int fault_open(struct disk *disk, const char *path, int flags, mode_t mode)
@@ -409,9 +425,7 @@ static int fault_open(struct disk *disk, const char *path, int flags, mode_t mod
 	if (e) {
 		inode = e->inode;
 		if (flags & O_TRUNC) {
-			if (d->room != UINT64_MAX) {
-				d->room += inode->data.size;
-			}
+			give_back(d, inode, 0);
 			inode->data.size = 0;
 			note_change(inode, 0, NULL, 0);
 		}
@@ -459,15 +473,17 @@ static ssize_t fault_write(struct disk *disk, int fd, const void *data, size_t s
 		size = d->write_max;
 	}
 	end = (size_t)offset + size;
-	if (end > i->data.size) {
-		if (end - i->data.size > d->room) {
-			size -= end - i->data.size - d->room;
-			end = (size_t)offset + size;
-			if (size == 0) {
+	if (end > taken(i)) {
+		if (end - taken(i) > d->room) {
+			if (end - taken(i) - d->room >= size) {
 				return -ENOSPC;
 			}
+			size -= end - taken(i) - d->room;
+			end = (size_t)offset + size;
 		}
-		d->room -= d->room == UINT64_MAX ? 0 : end - i->data.size;
+		d->room -= d->room == UINT64_MAX ? 0 : end - taken(i);
+	}
+	if (end > i->data.size) {
 		buffer_resize(&i->data, end);
 	}
 	memcpy(i->data.data + offset, data, size);
@@ -514,13 +530,30 @@ static int fault_truncate(struct disk *disk, int fd, off_t size)
 	if (r < 0) {
 		return r;
 	}
-	if (d->room != UINT64_MAX && (size_t)size < i->data.size) {
-		d->room += i->data.size - (size_t)size;
-	}
+	give_back(d, i, (uint64_t)size);
 	note_change(i, (uint64_t)size, NULL, 0);
 	r = buffer_resize(&i->data, (size_t)size);
 	record(d);
 	return r;
+}
+
+static int fault_reserve(struct disk *disk, int fd, off_t offset, off_t size)
+{
+	struct fault_disk *d = self(disk);
+	LOCKED(d);
+	struct inode *i = inode_of(d, fd);
+	uint64_t end = (uint64_t)(offset + size);
+	int r = fault(d, FAULT_RESERVE);
+
+	if (r < 0 || end <= taken(i)) {
+		return r;
+	}
+	if (end - taken(i) > d->room) {
+		return -ENOSPC;
+	}
+	d->room -= d->room == UINT64_MAX ? 0 : end - taken(i);
+	i->reserved = end;
+	return 0;
 }
 
 static int fault_sync(struct disk *disk, int fd)
@@ -535,7 +568,7 @@ static int fault_sync(struct disk *disk, int fd)
 
 		wait = d->sync_time;
 		r = fault(d, FAULT_SYNC);
-		if (!d->killed) {
+		if (!d->killed && !(r < 0 && d->forgives)) {
 			sync_inode(i, r < 0);
 			record(d);
 		}
@@ -600,9 +633,7 @@ static int fault_unlink(struct disk *disk, const char *path)
 	if (r < 0 || !find(&d->now, path)) {
 		return r < 0 ? r : -ENOENT;
 	}
-	if (d->room != UINT64_MAX) {
-		d->room += find(&d->now, path)->inode->data.size;
-	}
+	give_back(d, find(&d->now, path)->inode, 0);
 	names_remove(&d->now, path);
 	note(d, path, NULL, NULL);
 	record(d);
@@ -689,6 +720,7 @@ static const struct disk_ops fault_ops = {
 	.read = fault_read,
 	.size = fault_size,
 	.truncate = fault_truncate,
+	.reserve = fault_reserve,
 	.sync = fault_sync,
 	.sync_directory = fault_sync_directory,
 	.rename = fault_rename,
@@ -781,6 +813,13 @@ void fault_disk_slow_syncs(struct fault_disk *d, unsigned microseconds)
 	LOCKED(d);
 
 	d->sync_time = microseconds;
+}
+
+void fault_disk_forgive(struct fault_disk *d)
+{
+	LOCKED(d);
+
+	d->forgives = true;
 }
 
 void fault_disk_room(struct fault_disk *d, uint64_t bytes)
@@ -953,6 +992,7 @@ void fault_disk_restart(struct fault_disk *d)
 	memset(d->faults, 0, sizeof(d->faults));
 	d->write_max = SIZE_MAX;
 	d->sync_time = 0;
+	d->forgives = false;
 	d->room = UINT64_MAX;
 	d->kill_at = 0;
 	d->killed = false;

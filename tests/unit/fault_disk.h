@@ -21,6 +21,7 @@ enum fault_call {
 	FAULT_WRITE,
 	FAULT_READ,
 	FAULT_TRUNCATE,
+	FAULT_RESERVE,
 	FAULT_SYNC,
 	FAULT_SYNC_DIRECTORY,
 	FAULT_RENAME,
@@ -42,6 +43,9 @@ void fault_disk_fail(struct fault_disk *d, enum fault_call call, unsigned nth, u
 uint64_t fault_disk_failed(struct fault_disk *d);
 /* Writes take at most so many bytes in one go. */
 void fault_disk_short_writes(struct fault_disk *d, size_t size);
+/* A failed sync leaves what it was to write to the next one, as if it had not been
+ * called. Otherwise it is lost, as on Linux, and no later sync says so. */
+void fault_disk_forgive(struct fault_disk *d);
 /* A sync takes so long after it has seen what to write. */
 void fault_disk_slow_syncs(struct fault_disk *d, unsigned microseconds);
 /* Room for so many more bytes; UINT64_MAX: any number. */

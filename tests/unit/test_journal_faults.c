@@ -306,6 +306,7 @@ static void syncs_what_was_found(void **state)
 		fixture_open(&f);
 		/* From here on nothing reaches the disk by itself. */
 		fault_disk_fail(f.disk, FAULT_SYNC, 1, 1000, -EIO, false);
+		fault_disk_forgive(f.disk);
 		while (fixture_put(&f, 1, "not synced") == 0 && f.revision < 50) {
 		}
 		fixture_restart(&f);
