@@ -40,6 +40,7 @@ struct check {
 	const char *reason; /* why the last bad line is bad, if it is intact */
 	uint64_t position;  /* as in replay.c */
 	struct scan *scan;
+	bool covered; /* what is damaged is in the snapshot */
 
 	uint64_t snapshot;
 	uint64_t last;
@@ -128,6 +129,7 @@ static int doubt(void *arg)
 {
 	struct check *c = arg;
 
+	c->covered = c->segment->kind == SEGMENT_LOG && c->position < c->snapshot;
 	return c->segment->kind == SEGMENT_LOG ? doubt_revision(c, c->position + 1) : 0;
 }
 
@@ -211,6 +213,10 @@ static void take_damage(void *arg, const struct scan_damage *d)
 		.remedy = KEPT_ASIDE,
 	};
 
+	if (c->covered) {
+		c->damaged += d->lines;
+		return;
+	}
 	if (d->torn) {
 		if (is_held(c)) {
 			return; /* being written just now */
@@ -273,6 +279,7 @@ static int check_file(struct check *c, const struct segment *s, int fd, bool las
 	c->count = 0;
 	c->promised = UINT64_MAX;
 	c->damaged = 0;
+	c->covered = false;
 	c->reason = NULL;
 	c->position = s->base > 0 ? s->base - 1 : 0;
 	c->scan = NULL;

@@ -59,6 +59,7 @@ struct replay {
 	uint64_t position;    /* the last revision seen, or the one before the file's first */
 	bool damaged;
 	struct scan *scan;
+	bool covered; /* what is damaged is in the snapshot */
 
 	uint64_t snapshot; /* its revision */
 	uint64_t synced;   /* the highest revision that was said to be on the disk */
@@ -163,6 +164,7 @@ static int doubt(void *arg)
 {
 	struct replay *p = arg;
 
+	p->covered = p->segment->kind == SEGMENT_LOG && p->position < p->snapshot;
 	if (p->segment->kind != SEGMENT_LOG || p->scan->unreadable > 0) {
 		return 0;
 	}
@@ -312,7 +314,14 @@ static void take_damage(void *arg, const struct scan_damage *d)
 {
 	struct replay *p = arg;
 	struct backend_usage *u = &p->j->usage;
-	int kept = p->j->config.read_only ? -EROFS : keep_aside(p, d);
+	int kept;
+
+	/* A log that a snapshot stands for, and that is still there because its
+	 * follower's name was lost with the power. */
+	if (p->covered) {
+		return;
+	}
+	kept = p->j->config.read_only ? -EROFS : keep_aside(p, d);
 
 	if (d->torn) {
 		u->torn_bytes += d->size;
@@ -369,6 +378,7 @@ static int scan_segment(struct replay *p, struct segment *s, bool last, struct s
 	p->promised = UINT64_MAX;
 	p->position = s->base > 0 ? s->base - 1 : 0;
 	p->damaged = false;
+	p->covered = false;
 	p->scan = out;
 	segment_name(p->name, s->kind, s->base);
 	s->start = 0;
@@ -605,6 +615,7 @@ static int drop_log(struct replay *p, struct segment *s)
 	_cleanup_free_ char *path = NULL;
 
 	p->segment = s;
+	p->covered = false;
 	segment_name(p->name, s->kind, s->base);
 	path = journal_path(j->directory, p->name);
 	p->fd = open_segment(j, s, O_RDONLY);
