@@ -28,8 +28,8 @@ static int parse_value(struct parser *p, unsigned depth, struct json_object **ou
 
 static void skip_space(struct parser *p)
 {
-	while (p->at < p->end && (*p->at == ' ' || *p->at == '\n' || *p->at == '\t' ||
-					 *p->at == '\r')) {
+	while (p->at < p->end &&
+		(*p->at == ' ' || *p->at == '\n' || *p->at == '\t' || *p->at == '\r')) {
 		p->at++;
 	}
 }
@@ -343,8 +343,7 @@ static int parse_value(struct parser *p, unsigned depth, struct json_object **ou
 
 static int parse(struct bytes text, unsigned depth_max, struct json_object **out)
 {
-	struct parser p = {
-		.at = text.data, .end = text.data + text.size, .depth_max = depth_max};
+	struct parser p = {.at = text.data, .end = text.data + text.size, .depth_max = depth_max};
 	int r;
 
 	*out = NULL;

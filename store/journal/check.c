@@ -250,8 +250,8 @@ static void report_file(struct check *c, const char *what, const char *remedy)
 static void report_behind(struct check *c, const struct segment *s, int fd)
 {
 	char data[512];
-	ssize_t n = s->size > sizeof(data) ? -1 :
-		    c->disk->ops->read(c->disk, fd, data, sizeof(data), 0);
+	ssize_t n = s->size > sizeof(data) ? -1
+					   : c->disk->ops->read(c->disk, fd, data, sizeof(data), 0);
 
 	segment_name(c->name, s->kind, s->base);
 	if (n < 0 || memmem(data, (size_t)n, RECORD_START, strlen(RECORD_START))) {

@@ -37,7 +37,7 @@ struct journal {
 	/* The log that appends go to, the last of segments; NULL: the next
 	 * append begins one. */
 	struct segment_file *active;
-	uint64_t end; /* of active */
+	uint64_t end;      /* of active */
 	uint64_t reserved; /* up to there the medium has space for active; 0: unknown */
 	bool no_reserve;   /* it cannot say so */
 

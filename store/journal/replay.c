@@ -602,8 +602,9 @@ static uint64_t size_of(struct journal *j, const struct segment *s)
 static bool is_empty(struct replay *p, const struct segment *s)
 {
 	char data[512];
-	ssize_t n = s->size > sizeof(data) ? -1 :
-		    p->j->disk->ops->read(p->j->disk, p->fd, data, sizeof(data), 0);
+	ssize_t n = s->size > sizeof(data)
+			    ? -1
+			    : p->j->disk->ops->read(p->j->disk, p->fd, data, sizeof(data), 0);
 
 	return n >= 0 && !memmem(data, (size_t)n, RECORD_START, strlen(RECORD_START));
 }

@@ -86,7 +86,7 @@ struct header {
 	uint64_t base;
 	uint64_t next_ino;
 	int64_t at;
-	uint64_t count; /* "end": the transitions before it */
+	uint64_t count;    /* "end": the transitions before it */
 	uint64_t revision; /* "synced": up to which all was on the disk */
 };
 

@@ -28,9 +28,9 @@ struct syncer {
 	pthread_mutex_t mutex;
 	pthread_cond_t wake;
 	/* Under the mutex. Appends are counted; these are three of them. */
-	uint64_t written; /* the last one */
-	uint64_t wanted;  /* the last one that is to be synced */
-	uint64_t synced;  /* the last one that is */
+	uint64_t written;                           /* the last one */
+	uint64_t wanted;                            /* the last one that is to be synced */
+	uint64_t synced;                            /* the last one that is */
 	uint64_t written_revision, synced_revision; /* of the log, likewise */
 	/* What it takes to sync `written`: references, oldest first. */
 	struct segment_file **dirty;

@@ -64,8 +64,8 @@ static int search_log(struct search *s, struct disk *disk, const char *path)
 	return r;
 }
 
-int watermark_read(struct disk *disk, const char *directory, const struct segment_list *list,
-	uint64_t *out)
+int watermark_read(
+	struct disk *disk, const char *directory, const struct segment_list *list, uint64_t *out)
 {
 	struct search s = {0};
 	int r;

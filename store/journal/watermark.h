@@ -18,5 +18,5 @@
 
 /* The highest revision of which a whole line of the logs, or the file `synced`,
  * says that it and all before it were on the disk. 0 or a negative errno. */
-int watermark_read(struct disk *disk, const char *directory, const struct segment_list *list,
-	uint64_t *out);
+int watermark_read(
+	struct disk *disk, const char *directory, const struct segment_list *list, uint64_t *out);

@@ -108,7 +108,7 @@ struct operation {
 	void (*prepare)(struct scene *s); /* may be NULL */
 	int (*run)(struct scene *s);
 	void (*after)(struct scene *s); /* may be NULL */
-	bool again; /* run alone is tried again, not prepare */
+	bool again;                     /* run alone is tried again, not prepare */
 };
 
 static void open_to_write(struct scene *s)

@@ -45,7 +45,8 @@ static void take_problem(void *arg, const struct check_problem *p)
 {
 	struct cut *c = arg;
 
-	if (!c->before || !(strstr(p->what, "is not complete") || strstr(p->what, "not on the disk yet"))) {
+	if (!c->before ||
+		!(strstr(p->what, "is not complete") || strstr(p->what, "not on the disk yet"))) {
 		fail_msg("%s: %s, line %" PRIu64 ": %s", c->where, p->file, p->line, p->what);
 	}
 }
@@ -161,8 +162,8 @@ static void go_on(struct cut *c, struct fault_disk *disk, unsigned seed)
 	}
 }
 
-static void cut_once(struct workload *w, struct fault_disk *at, uint64_t synced,
-	enum fault_cut how, unsigned seed)
+static void cut_once(struct workload *w, struct fault_disk *at, uint64_t synced, enum fault_cut how,
+	unsigned seed)
 {
 	struct fault_disk *disk = fault_disk_copy(at);
 	_cleanup_free_ char *first = NULL, *second = NULL;

@@ -156,8 +156,8 @@ static void do_update(struct workload *w)
 	t.ino = bench_ino(&w->b, t.parent, t.name);
 	if (t.ino) {
 		tell(w, bench_setxattr(&w->b, t.ino, "user.cubby.update",
-				 "[{\"type\":\"increment\",\"path\":\"n\",\"by\":2},"
-				 "{\"type\":\"append\",\"path\":\"list\",\"value\":\"x\"}]"));
+				"[{\"type\":\"increment\",\"path\":\"n\",\"by\":2},"
+				"{\"type\":\"append\",\"path\":\"list\",\"value\":\"x\"}]"));
 	}
 }
 
@@ -249,7 +249,7 @@ static void do_attributes(struct workload *w)
 	case 2:
 		if (S_ISREG(t.mode)) {
 			tell(w, bench_setattr(&w->b, t.ino, 0, &attr,
-					 STORE_SET_MTIME_NOW | STORE_SET_ATIME_NOW));
+					STORE_SET_MTIME_NOW | STORE_SET_ATIME_NOW));
 		}
 		break;
 	case 3:
@@ -429,7 +429,7 @@ void workload_settle(struct workload *w)
 
 void workload_step(struct workload *w)
 {
-	static void (*const steps[])(struct workload *w) = {do_set, do_set, do_set, do_number,
+	static void (*const steps[])(struct workload * w) = {do_set, do_set, do_set, do_number,
 		do_update, do_append, do_append, do_exclusive, do_make, do_make, do_remove,
 		do_remove, do_rename, do_link, do_attributes, do_attributes, do_ttl, do_staged,
 		do_lock, do_lock, do_lock, do_time, do_time, do_sync, do_sync, do_compact,

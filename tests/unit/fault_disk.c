@@ -254,8 +254,7 @@ static void unlock_disk(pthread_mutex_t **m)
 	pthread_mutex_unlock(*m);
 }
 
-#define LOCKED(d)                                                                                  \
-	__attribute__((cleanup(unlock_disk))) pthread_mutex_t *locked_ = lock_disk(d)
+#define LOCKED(d) __attribute__((cleanup(unlock_disk))) pthread_mutex_t *locked_ = lock_disk(d)
 
 bool fault_disk_is_busy(void)
 {

@@ -158,6 +158,60 @@ static void torn_anywhere(void **state)
 	fixture_finish(&f);
 }
 
+/* One bad line in a store that was killed. What the lines after a sync say that it
+ * covered is damage; past that it is what a power cut leaves, and the end. */
+static void torn_or_damaged(void **state)
+{
+	for (unsigned line = 1; line <= LINES; line++) {
+		const unsigned synced = 6; /* as the next line says */
+		struct fixture f;
+		char path[256], value[32], *data, *at;
+		size_t size;
+
+		(void)state;
+		fixture_init(&f);
+		fixture_open(&f);
+		for (unsigned i = 1; i <= LINES; i++) {
+			snprintf(value, sizeof(value), "{\"n\":%u}\n", i);
+			assert_int_equal(fixture_put(&f, i, value), 0);
+			if (i == synced) {
+				assert_int_equal(fixture_sync(&f), 0);
+			}
+		}
+		fault_disk_kill(f.disk, 1);
+		fixture_restart(&f);
+		snprintf(path, sizeof(path), "%s", fixture_file(&f, ".log", 0));
+		data = content(&f, path, &size);
+		snprintf(value, sizeof(value), "{\"rev\":%u,", line);
+		at = strstr(data, value);
+		assert_non_null(at);
+		at[20] ^= 1;
+		fault_disk_set_data(f.disk, path, data, size);
+		free(data);
+		/* It, and the revision; or the end, in one piece. */
+		assert_int_equal(fixture_check(&f, NULL), line <= synced ? 2 : 1);
+		fixture_open(&f);
+		if (line <= synced) {
+			assert_int_equal(lost(&f), 1);
+			assert_int_equal(fixture_usage(&f).damaged_lines, 1);
+			assert_int_equal(fixture_usage(&f).torn_bytes, 0);
+			assert_int_equal(f.revision, LINES);
+		} else {
+			assert_int_equal(lost(&f), LINES - line + 1);
+			assert_int_equal(fixture_usage(&f).damaged_lines, 0);
+			assert_int_equal(fixture_usage(&f).missing_revisions, 0);
+			assert_true(fixture_usage(&f).torn_bytes > 0);
+			assert_int_equal(f.revision, line - 1);
+		}
+		assert_int_equal(fixture_put(&f, 40, "more"), 0);
+		fixture_restart(&f);
+		fixture_open(&f);
+		assert_int_equal(f.revision, (line <= synced ? LINES : line - 1) + 1);
+		assert_int_equal(fixture_usage(&f).torn_bytes, 0);
+		fixture_finish(&f);
+	}
+}
+
 /* A header that is torn, or not there at all. */
 static void torn_header(void **state)
 {
@@ -579,6 +633,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(torn_anywhere),
+		cmocka_unit_test(torn_or_damaged),
 		cmocka_unit_test(torn_header),
 		cmocka_unit_test(flipped_bits),
 		cmocka_unit_test(flipped_bits_in_snapshots),
