@@ -130,17 +130,14 @@ static void set_lease(const struct context *x, const struct change *c, struct pr
 }
 
 /* The same for a further name in a snapshot. */
-static void set_lease_of_link(const struct context *x, const struct link *l, struct entry *e)
+static void set_lease_of_link(const struct context *x, const struct link *l,
+	struct prepared_link *p, struct entry *e)
 {
-	struct lock *lock = l->lock.token ? lock_create(&l->lock) : NULL;
-
 	if (l->expires) {
 		set_deadline(x, e, l->expires, l->ttl);
 	}
-	if (lock && e->timer) {
-		set_lock(x, e, lock);
-	} else {
-		lock_destroy(lock);
+	if (p->lock && e->timer) {
+		set_lock(x, e, steal_pointer(&p->lock));
 	}
 	x->t->unresolved += l->lock.token && !tree_lock(x->t, e);
 }
@@ -354,17 +351,11 @@ static void apply_put(const struct context *x, const struct change *c, struct pr
 	if (e) {
 		set_lease(x, c, p, e);
 	}
-	for (size_t i = 0; i < c->n_links && e; i++) {
-		struct bytes name = place_name(&c->links[i].place);
-		struct entry *further = place_name_is_possible(name) ? entry_create(name) : NULL;
-		struct entry *named = NULL;
+	for (size_t i = 0; i < p->n_links && e; i++) {
+		struct entry *named = name_node(x, &c->links[i].place, n, &p->links[i].entry);
 
-		if (further) {
-			named = name_node(x, &c->links[i].place, n, &further);
-			entry_destroy(further);
-		}
 		if (named) {
-			set_lease_of_link(x, &c->links[i], named);
+			set_lease_of_link(x, &c->links[i], &p->links[i], named);
 		}
 		t->unresolved += !named;
 	}

@@ -96,7 +96,8 @@ struct backend_ops {
 	void (*append)(struct backend *b, const struct transition *t, backend_done *done, void *arg);
 
 	/* `done` when all appended before this call survives a power cut. Many
-	 * calls share one sync of the disk. A failed sync fails the log. */
+	 * calls share one sync of the disk. A failed sync fails the log; but for
+	 * -ENOMEM, with which it has not begun. */
 	void (*sync)(struct backend *b, backend_done *done, void *arg);
 
 	/* Readable when dispatch has something to do; -1 where that never is. */

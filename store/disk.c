@@ -71,6 +71,17 @@ static int posix_truncate(struct disk *d, int fd, off_t size)
 	return r < 0 ? -errno : 0;
 }
 
+static int posix_reserve(struct disk *d, int fd, off_t offset, off_t size)
+{
+	int r;
+
+	(void)d;
+	do {
+		r = fallocate(fd, FALLOC_FL_KEEP_SIZE, offset, size);
+	} while (r < 0 && errno == EINTR);
+	return r < 0 ? -errno : 0;
+}
+
 static int posix_sync(struct disk *d, int fd)
 {
 	(void)d;
@@ -151,6 +162,7 @@ static const struct disk_ops posix_ops = {
 	.read = posix_read,
 	.size = posix_size,
 	.truncate = posix_truncate,
+	.reserve = posix_reserve,
 	.sync = posix_sync,
 	.sync_directory = posix_sync_directory,
 	.rename = posix_rename,

@@ -31,6 +31,10 @@ struct disk_ops {
 	off_t (*size)(struct disk *d, int fd);
 	int (*truncate)(struct disk *d, int fd, off_t size);
 
+	/* Holds space for `size` bytes of the file from `offset` on; its size stays
+	 * as it is. -ENOSPC, or -EOPNOTSUPP where that cannot be done. */
+	int (*reserve)(struct disk *d, int fd, off_t offset, off_t size);
+
 	/* fdatasync(2). After a failure nothing written since the last success
 	 * may be trusted, and asking again proves nothing. */
 	int (*sync)(struct disk *d, int fd);

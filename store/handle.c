@@ -189,10 +189,12 @@ int handle_resize(struct store *s, struct handle *h, uint64_t size)
 		if (old.size > size) {
 			old.size = size;
 		}
-		rc = buffer_append(&h->stage, old.data, old.size);
+		/* All at once: half of it would be committed as it is. */
+		rc = buffer_reserve(&h->stage, size);
 		if (rc) {
 			return rc;
 		}
+		buffer_append(&h->stage, old.data, old.size);
 		s->handles.staged_bytes += h->stage.size;
 		h->base = value_ref(h->n_commits > 0 ? h->committing : h->node->value);
 		h->has_stage = true;
@@ -257,6 +259,7 @@ static void commit_ended(struct op *op, int rc)
 void handle_commit(struct store *s, const struct store_caller *caller, struct handle *h,
 	enum store_notice_kind notice, bool durable, const uint64_t *revision, struct store_reply reply)
 {
+	uint64_t id = h->id;
 	struct op *op;
 
 	store_now(s);
@@ -271,6 +274,12 @@ void handle_commit(struct store *s, const struct store_caller *caller, struct ha
 	}
 	op = op_create(s, caller, plan_commit, h->node, NULL, NULL, reply);
 	if (!op) {
+		/* As in commit_ended; and it has been told already. */
+		h = handle_find(s, id);
+		if (h) {
+			handle_drop(s, h);
+			h->makes = false;
+		}
 		return;
 	}
 	op->ended = commit_ended;
@@ -295,6 +304,7 @@ void handle_commit(struct store *s, const struct store_caller *caller, struct ha
 		op->value = value_take(&h->stage);
 		if (!op->value) {
 			s->handles.staged_bytes += h->stage.size;
+			handle_drop(s, h);
 			h->n_commits++; /* for commit_ended */
 			op_refuse(op, -ENOMEM);
 			return;

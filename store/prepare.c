@@ -25,6 +25,11 @@ static void unprepare(struct prepared *p)
 	free(p->extra);
 	policy_destroy(p->policy);
 	lock_destroy(p->lock);
+	for (size_t i = 0; i < p->n_links; i++) {
+		entry_destroy(p->links[i].entry);
+		lock_destroy(p->links[i].lock);
+	}
+	free(p->links);
 	free(p->action);
 	*p = (struct prepared){0};
 }
@@ -184,6 +189,42 @@ static uint32_t likely_mode(const struct change *c)
 	return S_IFREG | 0600;
 }
 
+/* The further names of a node in a snapshot. */
+static int prepare_links(struct tree *t, const struct transition *tr, size_t i,
+	struct prepared *prepared)
+{
+	const struct change *c = &tr->changes[i];
+	struct prepared *p = &prepared[i];
+	struct node *parent;
+	int rc;
+
+	if (c->n_links == 0) {
+		return 0;
+	}
+	p->links = calloc(c->n_links, sizeof(*p->links));
+	if (!p->links) {
+		return -ENOMEM;
+	}
+	p->n_links = c->n_links;
+	for (size_t k = 0; k < c->n_links; k++) {
+		const struct link *l = &c->links[k];
+
+		rc = find_parent(t, tr, prepared, i, &l->place, &parent);
+		if (!place_name_is_possible(place_name(&l->place))) {
+			continue;
+		}
+		p->links[k].entry = entry_create(place_name(&l->place));
+		if (l->lock.token) {
+			p->links[k].lock = lock_create(&l->lock);
+		}
+		if (rc || (parent && tree_reserve(parent, names_added(tr))) ||
+			!p->links[k].entry || (l->lock.token && !p->links[k].lock)) {
+			return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
 static int prepare_put(struct tree *t, const struct transition *tr, size_t i,
 	struct prepared *prepared)
 {
@@ -208,13 +249,9 @@ static int prepare_put(struct tree *t, const struct transition *tr, size_t i,
 		if (rc) {
 			return rc;
 		}
-		for (size_t k = 0; k < c->n_links; k++) {
-			struct node *parent;
-
-			rc = find_parent(t, tr, prepared, i, &c->links[k].place, &parent);
-			if (rc || (parent && tree_reserve(parent, names_added(tr)))) {
-				return -ENOMEM;
-			}
+		rc = prepare_links(t, tr, i, prepared);
+		if (rc) {
+			return rc;
 		}
 	}
 	if ((c->fields & HAS_VALUE) && !p->value && c->value.size > 0) {

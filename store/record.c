@@ -13,6 +13,7 @@
 #include "store/record.h"
 
 #include "base/cleanup.h"
+#include "store/json.h"
 #include "store/text.h"
 
 #include <errno.h>
@@ -88,13 +89,10 @@ static int append_line(const char *text, size_t size, struct buffer *out)
 
 int record_encode_object(struct json_object *object, struct buffer *out)
 {
-	size_t size = 0;
-	const char *text = json_object_to_json_string_length(object, JSON_FLAGS, &size);
+	struct bytes text;
+	int r = json_write(object, &text);
 
-	if (!text || size < 3 || text[size - 1] != '}') {
-		return -ENOMEM;
-	}
-	return append_line(text, size, out);
+	return r < 0 ? r : append_line(text.data, text.size, out);
 }
 
 /* ---- encoding ---- */
@@ -354,6 +352,9 @@ int record_encode(const struct transition *t, struct buffer *out)
 	if (t->by != 0) {
 		add_unsigned(&e, root, "by", t->by);
 	}
+	if (t->synced != 0) {
+		add_unsigned(&e, root, "synced", t->synced);
+	}
 	if (t->action.size != 0) {
 		add_text(&e, root, "action", t->action);
 	}
@@ -390,7 +391,6 @@ struct block {
 };
 
 struct record_decoder {
-	struct json_tokener *tokener;
 	struct json_object *root; /* of the last line */
 	struct block *blocks;     /* what the last transition takes beyond it */
 	struct transition transition;
@@ -454,11 +454,6 @@ int record_decoder_create(struct record_decoder **out)
 	if (!d) {
 		return -ENOMEM;
 	}
-	d->tokener = json_tokener_new();
-	if (!d->tokener) {
-		free(d);
-		return -ENOMEM;
-	}
 	*out = d;
 	return 0;
 }
@@ -469,7 +464,6 @@ void record_decoder_destroy(struct record_decoder *d)
 		return;
 	}
 	reset(d, true);
-	json_tokener_free(d->tokener);
 	free(d);
 }
 
@@ -851,6 +845,8 @@ static int get_transition(struct record_decoder *d)
 			r = ok(get_signed(value, &t->lease));
 		} else if (strcmp(key, "by") == 0) {
 			r = ok(get_u32(value, &t->by));
+		} else if (strcmp(key, "synced") == 0) {
+			r = ok(get_unsigned(value, UINT64_MAX, &t->synced));
 		} else if (strcmp(key, "action") == 0) {
 			r = get_text(d, value, &t->action);
 		} else if (strcmp(key, "changes") == 0) {
@@ -875,18 +871,17 @@ static int get_transition(struct record_decoder *d)
 
 int record_decode_object(struct record_decoder *d, struct bytes line, struct json_object **out)
 {
+	int r;
+
 	reset(d, false);
 	if (line.size > RECORD_MAX || !record_intact(line)) {
 		return RECORD_DAMAGED;
 	}
-	json_tokener_reset(d->tokener);
-	errno = 0;
-	d->root = json_tokener_parse_ex(d->tokener, line.data, (int)line.size);
-	if (!d->root) {
-		return errno == ENOMEM ? -ENOMEM : RECORD_DAMAGED;
+	r = json_parse(line, &d->root);
+	if (r < 0) {
+		return r == -ENOMEM ? r : RECORD_DAMAGED;
 	}
-	if (!json_object_is_type(d->root, json_type_object) ||
-		json_tokener_get_parse_end(d->tokener) != line.size) {
+	if (!json_object_is_type(d->root, json_type_object)) {
 		return RECORD_DAMAGED;
 	}
 	*out = d->root;

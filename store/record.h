@@ -53,5 +53,7 @@ bool record_intact(struct bytes line);
 #define RECORD_START "{\"rev\":"
 #define RECORD_START_OBJECT "{\"cubbyfs\":"
 #define RECORD_END ",\"crc\":\""
+/* Not in text either, for the same reason. */
+#define RECORD_SYNCED ",\"synced\":"
 /* From the first byte of RECORD_END to the last of the line. */
 #define RECORD_END_SIZE 18

@@ -14,6 +14,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "store/json.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -425,7 +426,8 @@ void store_dispatch(struct store *s)
 
 void store_synced(struct store *s, int status)
 {
-	if (status && !s->failed) {
+	/* Without memory it was not begun. */
+	if (status && status != -ENOMEM && !s->failed) {
 		s->failed = status;
 		log_error("%s: syncing failed (%s); read-only from now on", s->location,
 			strerror(-status));
@@ -437,6 +439,9 @@ static void background_synced(void *arg, int status)
 	struct store *s = arg;
 
 	s->syncing = false;
+	if (status == -ENOMEM && s->dirty_since == 0) {
+		s->dirty_since = s->now.elapsed; /* once more, later */
+	}
 	store_synced(s, status);
 }
 
@@ -515,9 +520,10 @@ int store_statfs(struct store *s, struct statvfs *out)
 	return 0;
 }
 
+/* What there is no memory for is missing; nobody decides anything by it. */
 static void add_number(struct json_object *o, const char *name, uint64_t n)
 {
-	json_object_object_add(o, name, json_object_new_uint64(n));
+	json_add(o, name, json_object_new_uint64(n));
 }
 
 static const char *errno_name(int rc)
@@ -537,9 +543,9 @@ int store_stats(struct store *s, struct buffer *out)
 	store_now(s);
 	s->ops->usage(s->backend, &usage);
 	if (o && log && damage) {
-		json_object_object_add(o, "store", json_object_new_string(s->location));
-		json_object_object_add(o, "backend", json_object_new_string(s->ops->name));
-		json_object_object_add(o, "uptime_seconds",
+		json_add(o, "store", json_object_new_string(s->location));
+		json_add(o, "backend", json_object_new_string(s->ops->name));
+		json_add(o, "uptime_seconds",
 			json_object_new_double((double)(s->now.elapsed - s->opened) / 1e9));
 		add_number(o, "revision", s->tree.revision);
 		add_number(o, "keys", s->tree.n_keys);
@@ -552,25 +558,28 @@ int store_stats(struct store *s, struct buffer *out)
 		add_number(o, "advisory_locks", s->advisory.n_locks);
 		add_number(o, "lock_waiters", s->advisory.n_waiters);
 		add_number(o, "live_bytes", (uint64_t)compaction_live_bytes(s));
-		json_object_object_add(o, "read_only",
+		json_add(o, "read_only",
 			json_object_new_boolean(s->failed || s->config.read_only));
-		json_object_object_add(o, "failed", s->failed ?
-			json_object_new_string(errno_name(s->failed)) : NULL);
-		json_object_object_add(o, "stale", json_object_new_boolean(0));
+		if (s->failed) {
+			json_add(o, "failed", json_object_new_string(errno_name(s->failed)));
+		} else {
+			json_object_object_add(o, "failed", NULL);
+		}
+		json_add(o, "stale", json_object_new_boolean(0));
 		add_number(log, "bytes", usage.bytes);
 		add_number(log, "segments", usage.segments);
 		add_number(log, "appends", usage.appends);
 		add_number(log, "syncs", usage.syncs);
 		add_number(log, "compactions", usage.compactions);
-		json_object_object_add(log, "compacting",
+		json_add(log, "compacting",
 			json_object_new_boolean(s->compaction.active));
-		json_object_object_add(o, "log", json_object_get(log));
+		json_add(o, "log", json_object_get(log));
 		add_number(damage, "damaged_lines", usage.damaged_lines);
 		add_number(damage, "damaged_bytes", usage.damaged_bytes);
 		add_number(damage, "torn_bytes", usage.torn_bytes);
 		add_number(damage, "missing_revisions", usage.missing_revisions);
 		add_number(damage, "unresolved_changes", s->tree.unresolved);
-		json_object_object_add(o, "damage", json_object_get(damage));
+		json_add(o, "damage", json_object_get(damage));
 		text = json_object_to_json_string_ext(o,
 			JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE);
 		rc = text ? buffer_append_string(out, text) : -ENOMEM;

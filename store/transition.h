@@ -136,6 +136,9 @@ struct transition {
 	 * clock was set back; else 0. */
 	int64_t lease;
 	uint32_t by; /* uid of who caused it */
+	/* The journal's own: a revision; when the line was written, all up to it was on
+	 * the disk. 0: it does not say. */
+	uint64_t synced;
 	struct bytes action; /* size 0: none */
 	const struct change *changes;
 	size_t n_changes; /* at least 1 */

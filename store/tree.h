@@ -142,6 +142,11 @@ struct prepared {
 	struct policy *policy;
 	struct lock *lock;
 	char *action;
+	struct prepared_link {
+		struct entry *entry;
+		struct lock *lock;
+	} *links; /* for further names, as many as the change has */
+	size_t n_links;
 };
 
 /* Prepares every change of `tr` into `prepared` (tr->n_changes, zeroed).

@@ -4,6 +4,7 @@
 #include "store/update.h"
 
 #include "base/cleanup.h"
+#include "store/json.h"
 #include "store/store.h"
 #include "store/text.h"
 
@@ -91,35 +92,14 @@ static void put_json(struct json_object **o)
 /* The whole text, and nothing after it. */
 static int parse_json(struct bytes text, struct json_object **out)
 {
-	struct json_tokener *t = json_tokener_new_ex(128);
-	struct json_object *o;
-	bool ok;
+	int rc;
 
-	if (!t) {
-		return -ENOMEM;
-	}
 	/* JSON_TOKENER_VALIDATE_UTF8 lets pass what is past U+10FFFF. */
-	if (text.size > INT32_MAX || !text_is_utf8(text)) {
-		json_tokener_free(t);
+	if (!text_is_utf8(text)) {
 		return STORE_INVALID;
 	}
-	json_tokener_set_flags(t, JSON_TOKENER_STRICT);
-	o = json_tokener_parse_ex(t, text.data, (int)text.size);
-	if (json_tokener_get_error(t) == json_tokener_continue) {
-		/* A bare number ends only with the text. */
-		o = json_tokener_parse_ex(t, "", 1);
-		ok = json_tokener_get_error(t) == json_tokener_success;
-	} else {
-		ok = json_tokener_get_error(t) == json_tokener_success &&
-			json_tokener_get_parse_end(t) == text.size;
-	}
-	json_tokener_free(t);
-	if (!ok) {
-		json_object_put(o);
-		return STORE_INVALID;
-	}
-	*out = o;
-	return 0;
+	rc = json_parse(text, out);
+	return rc == -EINVAL ? STORE_INVALID : rc;
 }
 
 /* The slot that a path leads to: the root, a field of an object, an item of an
@@ -439,8 +419,7 @@ static int apply_one(struct json_object **root, struct json_object *op)
 int update_apply(struct bytes old, struct bytes operations, struct buffer *out)
 {
 	_cleanup_json_ struct json_object *root = NULL, *ops = NULL;
-	const char *text;
-	size_t size;
+	struct bytes text;
 	int rc;
 
 	if (old.size == 0) {
@@ -462,11 +441,7 @@ int update_apply(struct bytes old, struct bytes operations, struct buffer *out)
 			return rc;
 		}
 	}
-	text = json_object_to_json_string_length(root,
-		JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &size);
-	if (!text) {
-		return -ENOMEM;
-	}
-	rc = buffer_append(out, text, size);
+	rc = json_write(root, &text);
+	rc = rc ? rc : buffer_append(out, text.data, text.size);
 	return rc || !ends_in_newline(old) ? rc : buffer_append(out, "\n", 1);
 }

@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 #include "store/journal/scan.h"
 #include "store/journal/segment.h"
+#include "store/journal/watermark.h"
 #include "store/record.h"
 
 #include <errno.h>
@@ -37,9 +38,14 @@ struct check {
 	uint64_t count, promised;
 	uint64_t damaged;
 	const char *reason; /* why the last bad line is bad, if it is intact */
+	uint64_t position;  /* as in replay.c */
+	struct scan *scan;
+	bool covered; /* what is damaged is in the snapshot */
 
 	uint64_t snapshot;
 	uint64_t last;
+	uint64_t synced; /* said to have been on the disk */
+	bool searched;   /* for that, everywhere */
 };
 
 static void report(struct check *c, const struct check_problem *p)
@@ -98,9 +104,40 @@ static void take_gap(struct check *c, uint64_t revision, uint64_t offset, uint64
 		  });
 }
 
+/* As in replay.c: 0, SCAN_CUT where the log ends, or a negative errno. */
+static int doubt_revision(struct check *c, uint64_t revision)
+{
+	uint64_t found;
+	int r;
+
+	if (revision <= c->snapshot || revision <= c->synced ||
+		(c->scan && c->scan->unreadable > 0)) {
+		return 0;
+	}
+	if (!c->searched) {
+		r = watermark_read(c->disk, c->directory, &c->segments, &found);
+		if (r < 0) {
+			return r;
+		}
+		c->searched = true;
+		c->synced = found > c->synced ? found : c->synced;
+	}
+	return revision <= c->synced ? 0 : SCAN_CUT;
+}
+
+static int doubt(void *arg)
+{
+	struct check *c = arg;
+
+	c->covered = c->segment->kind == SEGMENT_LOG && c->position < c->snapshot;
+	return c->segment->kind == SEGMENT_LOG ? doubt_revision(c, c->position + 1) : 0;
+}
+
 static int take_transition(
 	struct check *c, const struct transition *t, uint64_t offset, uint64_t number)
 {
+	int r;
+
 	if (c->segment->kind == SEGMENT_SNAPSHOT) {
 		if (t->revision > c->segment->base) {
 			c->reason = "its revision is past the snapshot's";
@@ -110,6 +147,7 @@ static int take_transition(
 		return 0;
 	}
 	if (t->revision <= c->snapshot) {
+		c->position = t->revision;
 		return 0;
 	}
 	if (t->revision <= c->last) {
@@ -120,8 +158,15 @@ static int take_transition(
 		c->reason = "its revision is too far ahead of the one before";
 		return SCAN_BAD;
 	}
+	if (t->revision > c->last + 1) {
+		r = doubt_revision(c, c->last + 1);
+		if (r != 0) {
+			return r;
+		}
+	}
 	take_gap(c, t->revision, offset, number);
 	c->last = t->revision;
+	c->position = t->revision;
 	return 0;
 }
 
@@ -180,12 +225,19 @@ static void take_damage(void *arg, const struct scan_damage *d)
 		.remedy = KEPT_ASIDE,
 	};
 
+	if (c->covered) {
+		c->damaged += d->lines;
+		return;
+	}
 	if (d->torn) {
 		if (is_held(c)) {
 			return; /* being written just now */
 		}
 		p.what = "the last line is not complete";
 		p.remedy = "mounting the store keeps it aside in damaged/ and cuts it off";
+		if (c->scan->cut) {
+			p.what = "what follows was not on the disk yet, and is not complete";
+		}
 	}
 	c->damaged += d->lines;
 	c->reason = NULL;
@@ -206,6 +258,20 @@ static void report_file(struct check *c, const char *what, const char *remedy)
 	report(c, &(struct check_problem){.file = c->name, .what = what, .remedy = remedy});
 }
 
+/* A log behind the end; one without lines is no loss. */
+static void report_behind(struct check *c, const struct segment *s, int fd)
+{
+	char data[512];
+	ssize_t n = s->size > sizeof(data) ? -1
+					   : c->disk->ops->read(c->disk, fd, data, sizeof(data), 0);
+
+	segment_name(c->name, s->kind, s->base);
+	if (n < 0 || memmem(data, (size_t)n, RECORD_START, strlen(RECORD_START))) {
+		report_file(c, "it was not on the disk yet, and what comes before it is missing",
+			"mounting the store keeps it aside in damaged/");
+	}
+}
+
 static int check_file(struct check *c, const struct segment *s, int fd, bool last)
 {
 	struct scan scan = {
@@ -214,6 +280,7 @@ static int check_file(struct check *c, const struct segment *s, int fd, bool las
 		.last = last,
 		.line = take_line,
 		.damage = take_damage,
+		.doubt = doubt,
 		.progress = take_progress,
 		.arg = c,
 	};
@@ -224,8 +291,21 @@ static int check_file(struct check *c, const struct segment *s, int fd, bool las
 	c->count = 0;
 	c->promised = UINT64_MAX;
 	c->damaged = 0;
+	c->covered = false;
 	c->reason = NULL;
+	c->position = s->base > 0 ? s->base - 1 : 0;
+	c->scan = NULL;
 	segment_name(c->name, s->kind, s->base);
+	if (s->kind == SEGMENT_LOG && s->base > c->last + 1) {
+		r = doubt_revision(c, c->last + 1);
+		if (r == SCAN_CUT) {
+			report_behind(c, s, fd);
+		}
+		if (r != 0) {
+			return r;
+		}
+	}
+	c->scan = &scan;
 	if (s->kind == SEGMENT_LOG && s->base > 0) {
 		take_gap(c, s->base, 0, 0);
 		if (s->base - 1 > c->last) {
@@ -233,6 +313,7 @@ static int check_file(struct check *c, const struct segment *s, int fd, bool las
 		}
 	}
 	r = scan_run(&scan);
+	c->scan = NULL;
 	if (r < 0) {
 		return r;
 	}
@@ -252,7 +333,16 @@ static int check_file(struct check *c, const struct segment *s, int fd, bool las
 		report_file(c, "it is not complete",
 			"what it has is used; restore the file from a backup");
 	}
-	return 0;
+	return scan.cut ? SCAN_CUT : 0;
+}
+
+static void report_missing_end(struct check *c)
+{
+	if (c->synced > c->last && !is_held(c)) {
+		segment_name(c->name, SEGMENT_LOG, c->last + 1);
+		take_gap(c, c->synced + 1, 0, 0);
+		c->last = c->synced;
+	}
 }
 
 static void close_all(struct check *c)
@@ -307,7 +397,13 @@ static int open_all(struct check *c)
 static int check_files(struct check *c)
 {
 	size_t last = SIZE_MAX;
+	bool cut = false;
 	int r;
+
+	r = synced_read(c->disk, c->directory, &c->synced);
+	if (r == -ENOMEM) {
+		return r;
+	}
 
 	for (size_t i = 0; i < c->segments.count; i++) {
 		if (c->fds[i] >= 0 && c->segments.items[i].kind == SEGMENT_LOG) {
@@ -329,13 +425,20 @@ static int check_files(struct check *c)
 	for (size_t i = 0; i < c->segments.count; i++) {
 		const struct segment *s = &c->segments.items[i];
 
-		if (c->fds[i] >= 0 && s->kind == SEGMENT_LOG) {
-			r = check_file(c, s, c->fds[i], i == last);
-			if (r < 0) {
-				return r;
-			}
+		if (c->fds[i] < 0 || s->kind != SEGMENT_LOG) {
+			continue;
 		}
+		if (cut) {
+			report_behind(c, s, c->fds[i]);
+			continue;
+		}
+		r = check_file(c, s, c->fds[i], i == last);
+		if (r < 0) {
+			return r;
+		}
+		cut = r == SCAN_CUT;
 	}
+	report_missing_end(c);
 	return 0;
 }
 

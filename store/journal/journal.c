@@ -12,6 +12,10 @@
  * failed for another reason, nobody knows what the file holds, and the log is
  * closed to appends for good.
  *
+ * Behind the end of the last file there is space that only removals may take
+ * (fallocate(2) holds it), or a full medium could not be emptied: a removal is a
+ * line too. So any other line must leave that much behind it.
+ *
  * When the last file has grown to segment_size, the next line begins a new
  * one. Nothing is ever written to a file but the last, so a reader, a sync or
  * a compaction that holds older ones has nothing to fear. */
@@ -64,7 +68,8 @@ static int look_at(void *arg, const char *name)
 	} else if (segment_parse(name, &kind, &base)) {
 		c->segments++;
 	} else if (strcmp(name, JOURNAL_LOCK) != 0 && strcmp(name, JOURNAL_FORMAT_NEW) != 0 &&
-		   strcmp(name, JOURNAL_DAMAGED) != 0 && strcmp(name, "lost+found") != 0) {
+		   strcmp(name, JOURNAL_SYNCED) != 0 && strcmp(name, JOURNAL_DAMAGED) != 0 &&
+		   strcmp(name, "lost+found") != 0) {
 		c->foreign++;
 	}
 	return 0;
@@ -397,12 +402,40 @@ int journal_write_header(struct journal *j, int fd, uint64_t base, uint64_t *siz
 	return r;
 }
 
+/* Holds space for `size` bytes from `end` on and for the removals after them;
+ * *reserved is how far it reaches. 0 or -ENOSPC. */
+static int reserve(struct journal *j, int fd, uint64_t end, uint64_t size, uint64_t *reserved)
+{
+	const struct disk_ops *ops = j->disk->ops;
+	uint64_t wanted = end + size + JOURNAL_RESERVE;
+	int r;
+
+	if (j->no_reserve || wanted <= *reserved) {
+		return 0;
+	}
+	r = ops->reserve(j->disk, fd, (off_t)end, (off_t)(wanted + JOURNAL_AHEAD - end));
+	if (r == 0) {
+		*reserved = wanted + JOURNAL_AHEAD;
+		return 0;
+	}
+	if (is_full(r)) {
+		r = ops->reserve(j->disk, fd, (off_t)end, (off_t)(wanted - end));
+	}
+	if (r == 0) {
+		*reserved = wanted;
+	}
+	/* Whatever else is wrong, the write will tell. */
+	j->no_reserve = r == -EOPNOTSUPP || r == -ENOSYS;
+	return is_full(r) ? -ENOSPC : 0;
+}
+
 int journal_begin_segment(struct journal *j)
 {
 	struct segment s = {.kind = SEGMENT_LOG, .base = j->last_revision + 1};
 	_cleanup_free_ char *path = NULL;
 	char name[SEGMENT_NAME_SIZE];
 	struct segment_file *file;
+	uint64_t reserved = 0;
 	int fd, r;
 
 	segment_name(name, SEGMENT_LOG, s.base);
@@ -422,6 +455,9 @@ int journal_begin_segment(struct journal *j)
 		return fd;
 	}
 	r = journal_write_header(j, fd, s.base, &s.size);
+	if (r == 0) {
+		r = reserve(j, fd, s.size, 0, &reserved);
+	}
 	if (r < 0) {
 		j->disk->ops->close(j->disk, fd);
 	} else {
@@ -436,6 +472,8 @@ int journal_begin_segment(struct journal *j)
 	if (j->active) {
 		j->segments.items[j->segments.count - 2].size = j->end;
 		j->segments.items[j->segments.count - 2].end = j->end;
+		/* Gives back what was held behind its end. */
+		(void)j->disk->ops->truncate(j->disk, j->active->fd, (off_t)j->end);
 		segment_file_unref(j->active);
 	}
 	s.start = s.size;
@@ -443,7 +481,8 @@ int journal_begin_segment(struct journal *j)
 	j->segments.items[j->segments.count - 1] = s;
 	j->active = file;
 	j->end = s.size;
-	syncer_note(&j->syncer, file);
+	j->reserved = reserved;
+	syncer_note(&j->syncer, file, j->last_revision);
 	syncer_note_directory(&j->syncer);
 	/* Early, so that the old file's end is not missing for long while the
 	 * new file's beginning may be there. */
@@ -472,7 +511,17 @@ static int make_place(struct journal *j, size_t size)
 	return 0; /* without a new one the old one goes on */
 }
 
-static int append_line(struct journal *j)
+static bool is_removal(const struct transition *t)
+{
+	for (size_t i = 0; i < t->n_changes; i++) {
+		if (t->changes[i].type != CHANGE_REMOVE && t->changes[i].type != CHANGE_EXPIRE) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static int append_line(struct journal *j, const struct transition *t)
 {
 	int r, cut;
 
@@ -484,11 +533,15 @@ static int append_line(struct journal *j)
 		journal_fail(j, r, "beginning a new file");
 		return -EIO;
 	}
+	if (r == 0 && !is_removal(t)) {
+		r = reserve(j, j->active->fd, j->end, j->line.size, &j->reserved);
+	}
 	if (r < 0) {
 		return is_full(r) ? -ENOSPC : r;
 	}
 	r = disk_write_all(j->disk, j->active->fd, j->line.data, j->line.size, (off_t)j->end);
 	if (r < 0) {
+		j->reserved = 0; /* the truncation gives it back */
 		cut = j->disk->ops->truncate(j->disk, j->active->fd, (off_t)j->end);
 		if (is_full(r) && cut == 0) {
 			return -ENOSPC;
@@ -496,7 +549,7 @@ static int append_line(struct journal *j)
 		journal_fail(j, is_full(r) ? cut : r, "writing");
 		return -EIO;
 	}
-	syncer_note(&j->syncer, j->active);
+	syncer_note(&j->syncer, j->active, t->revision);
 	j->end += j->line.size;
 	return 0;
 }
@@ -505,6 +558,7 @@ static void journal_append(
 	struct backend *b, const struct transition *t, backend_done *done, void *arg)
 {
 	struct journal *j = journal_of(b);
+	struct transition line = *t;
 	int r;
 
 	if (j->failed || j->config.read_only || !j->replayed) {
@@ -518,15 +572,20 @@ static void journal_append(
 		return;
 	}
 	j->line.size = 0;
-	r = record_encode(t, &j->line);
+	line.synced = syncer_revision(&j->syncer);
+	if (line.synced <= j->said_synced) {
+		line.synced = 0;
+	}
+	r = record_encode(&line, &j->line);
 	if (r == 0) {
-		r = append_line(j);
+		r = append_line(j, t);
 	}
 	if (j->line.capacity > (1 << 22)) {
 		buffer_finish(&j->line); /* one huge value is no reason to keep that much */
 	}
 	if (r == 0) {
 		j->last_revision = t->revision;
+		j->said_synced += line.synced > 0 ? line.synced - j->said_synced : 0;
 		j->usage.appends++;
 		if (transition_time(t) > j->last_at) {
 			j->last_at = transition_time(t);
@@ -613,6 +672,29 @@ static void journal_usage(struct backend *b, struct backend_usage *out)
 	}
 }
 
+/* Says that all that is there was on the disk. It is not worth a sync, or an
+ * error: without it damage at the very end would be taken for a torn end. */
+static void write_synced(struct journal *j)
+{
+	_cleanup_free_ char *path = journal_path(j->directory, JOURNAL_SYNCED);
+	_cleanup_buffer_ struct buffer line = {0};
+	struct header header = {.kind = "synced", .version = JOURNAL_VERSION};
+	int fd;
+
+	header.revision = syncer_revision(&j->syncer);
+	if (!path || header.revision <= j->said_synced || header_encode(&header, &line) < 0) {
+		return;
+	}
+	fd = j->disk->ops->open(j->disk, path, O_WRONLY | O_CREAT, 0600);
+	if (fd < 0) {
+		return;
+	}
+	if (disk_write_all(j->disk, fd, line.data, line.size, 0) == 0) {
+		(void)j->disk->ops->truncate(j->disk, fd, (off_t)line.size);
+	}
+	j->disk->ops->close(j->disk, fd);
+}
+
 static int journal_close(struct backend *b)
 {
 	struct journal *j = journal_of(b);
@@ -622,6 +704,9 @@ static int journal_close(struct backend *b)
 		journal_compaction_close(j);
 		r = syncer_stop(&j->syncer);
 		take_completions(j);
+		if (j->replayed && !j->failed) {
+			write_synced(j);
+		}
 		syncer_finish(&j->syncer);
 		(void)j->disk->ops->truncate(j->disk, j->lock_fd, 0);
 	}

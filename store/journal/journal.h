@@ -15,6 +15,10 @@
 #include "store/journal/sync.h"
 
 #define JOURNAL_SEGMENT_SIZE (UINT64_C(64) << 20)
+/* Space behind the end of the last log that only removals may use, so that a full
+ * medium can be emptied; and how much is taken beyond that at a time. */
+#define JOURNAL_RESERVE (UINT64_C(32) << 10)
+#define JOURNAL_AHEAD (UINT64_C(128) << 10)
 
 struct compaction;
 
@@ -33,9 +37,12 @@ struct journal {
 	/* The log that appends go to, the last of segments; NULL: the next
 	 * append begins one. */
 	struct segment_file *active;
-	uint64_t end; /* of active */
+	uint64_t end;      /* of active */
+	uint64_t reserved; /* up to there the medium has space for active; 0: unknown */
+	bool no_reserve;   /* it cannot say so */
 
 	uint64_t last_revision;
+	uint64_t said_synced; /* by a line, or the file `synced` */
 	uint64_t next_ino;
 	int64_t last_at;
 	struct buffer line; /* kept from append to append */

@@ -13,14 +13,21 @@
  * Lost revisions are not given out again. Damaged lines at the end of the log
  * each had one, so the count goes on after as many.
  *
+ * Damage, or a gap, where the log was never said to be on the disk (see
+ * watermark.h) is what a power cut leaves: there the log ends. What follows, in
+ * that file and in later ones, is kept aside, whole or not, because what came
+ * before it is not there.
+ *
  * At last the end of the last log is made ready for the next line: what is
  * torn is cut off, a missing newline is added. Where that cannot be done, the
- * file is left as it is, and the next line begins a new one. */
+ * file is left as it is, and the next line begins a new one. What is cut off must
+ * be gone for certain before that, or it could come back behind new lines. */
 #include "store/journal/journal.h"
 
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "store/journal/scan.h"
+#include "store/journal/watermark.h"
 #include "store/record.h"
 
 #include <errno.h>
@@ -49,9 +56,16 @@ struct replay {
 	uint64_t last_offset; /* where the last one was */
 	uint64_t promised;    /* by the footer; UINT64_MAX: none */
 	uint64_t trailing;    /* damaged lines after the last transition */
+	uint64_t position;    /* the last revision seen, or the one before the file's first */
 	bool damaged;
+	struct scan *scan;
+	bool covered; /* what is damaged is in the snapshot */
 
 	uint64_t snapshot; /* its revision */
+	uint64_t synced;   /* the highest revision that was said to be on the disk */
+	bool searched;     /* for it, everywhere */
+	bool unreadable;   /* the medium fails: nothing is taken for torn */
+	bool cut;          /* the log ends before the end of its files */
 	uint64_t bytes_before, bytes_total;
 	unsigned logged;
 	uint64_t unlogged;
@@ -111,6 +125,10 @@ static int deliver(struct replay *p, const struct transition *t, uint64_t offset
 	p->count++;
 	p->last_offset = offset;
 	p->trailing = 0;
+	p->position = t->revision;
+	if (t->synced > p->synced && t->synced < t->revision) {
+		p->synced = t->synced;
+	}
 	note_transition(p, t);
 	r = p->fn(p->arg, t);
 	if (r < 0) {
@@ -118,6 +136,39 @@ static int deliver(struct replay *p, const struct transition *t, uint64_t offset
 		return r;
 	}
 	return 0;
+}
+
+/* Whether the revision, which is not there, ever was on the disk: 0, SCAN_CUT if
+ * it may well not have been, or a negative errno. */
+static int doubt_revision(struct replay *p, uint64_t revision)
+{
+	struct journal *j = p->j;
+	uint64_t found;
+	int r;
+
+	if (revision <= p->snapshot || revision <= p->synced || p->unreadable) {
+		return 0;
+	}
+	if (!p->searched) {
+		r = watermark_read(j->disk, j->directory, &j->segments, &found);
+		if (r < 0) {
+			return r;
+		}
+		p->searched = true;
+		p->synced = found > p->synced ? found : p->synced;
+	}
+	return revision <= p->synced ? 0 : SCAN_CUT;
+}
+
+static int doubt(void *arg)
+{
+	struct replay *p = arg;
+
+	p->covered = p->segment->kind == SEGMENT_LOG && p->position < p->snapshot;
+	if (p->segment->kind != SEGMENT_LOG || p->scan->unreadable > 0) {
+		return 0;
+	}
+	return doubt_revision(p, p->position + 1);
 }
 
 static int take_line(void *arg, struct bytes line, uint64_t offset, uint64_t number)
@@ -147,11 +198,18 @@ static int take_line(void *arg, struct bytes line, uint64_t offset, uint64_t num
 	if (t->revision <= p->snapshot) {
 		p->trailing = 0;
 		p->last_offset = offset;
+		p->position = t->revision;
 		return 0; /* the snapshot has it */
 	}
 	if (t->revision <= p->j->last_revision ||
 		t->revision - p->j->last_revision > REVISION_GAP_MAX) {
 		return SCAN_BAD; /* a line that stands twice, or nowhere */
+	}
+	if (t->revision > p->j->last_revision + 1 && p->scan->unreadable == 0) {
+		r = doubt_revision(p, p->j->last_revision + 1);
+		if (r != 0) {
+			return r;
+		}
 	}
 	p->j->usage.missing_revisions += t->revision - p->j->last_revision - 1;
 	p->j->last_revision = t->revision;
@@ -206,7 +264,8 @@ static int copy_bytes(struct replay *p, int fd, const struct scan_damage *d)
 	return r == 0 && d->torn ? disk->ops->sync(disk, fd) : r;
 }
 
-/* Copies the damage to a file of its own, unless an earlier mount has. */
+/* Copies the damage to a file of its own, unless an earlier mount has. What is torn
+ * is about to go: its copy is on the disk when this returns. */
 static int keep_aside(struct replay *p, const struct scan_damage *d)
 {
 	struct disk *disk = p->j->disk;
@@ -231,6 +290,8 @@ static int keep_aside(struct replay *p, const struct scan_damage *d)
 			disk->ops->close(disk, fd);
 			if (r < 0) {
 				(void)disk->ops->unlink(disk, path);
+			} else if (d->torn) {
+				r = disk->ops->sync_directory(disk, directory);
 			}
 			return r;
 		}
@@ -254,7 +315,14 @@ static void take_damage(void *arg, const struct scan_damage *d)
 {
 	struct replay *p = arg;
 	struct backend_usage *u = &p->j->usage;
-	int kept = p->j->config.read_only ? -EROFS : keep_aside(p, d);
+	int kept;
+
+	/* A log that a snapshot stands for, and that is still there because its
+	 * follower's name was lost with the power. */
+	if (p->covered) {
+		return;
+	}
+	kept = p->j->config.read_only ? -EROFS : keep_aside(p, d);
 
 	if (d->torn) {
 		u->torn_bytes += d->size;
@@ -309,7 +377,10 @@ static int scan_segment(struct replay *p, struct segment *s, bool last, struct s
 	p->count = 0;
 	p->last_offset = 0;
 	p->promised = UINT64_MAX;
+	p->position = s->base > 0 ? s->base - 1 : 0;
 	p->damaged = false;
+	p->covered = false;
+	p->scan = out;
 	segment_name(p->name, s->kind, s->base);
 	s->start = 0;
 	s->end = 0;
@@ -318,6 +389,7 @@ static int scan_segment(struct replay *p, struct segment *s, bool last, struct s
 		.last = last,
 		.line = take_line,
 		.damage = take_damage,
+		.doubt = doubt,
 		.progress = take_progress,
 		.arg = p,
 	};
@@ -330,6 +402,7 @@ static int scan_segment(struct replay *p, struct segment *s, bool last, struct s
 		log_warning("%s/%s cannot be read: %s", j->directory, p->name, strerror(-p->fd));
 		j->usage.damaged_lines++;
 		out->unreadable = 1;
+		p->unreadable = true;
 		return 0;
 	}
 	out->fd = p->fd;
@@ -342,8 +415,10 @@ static int scan_segment(struct replay *p, struct segment *s, bool last, struct s
 		return r;
 	}
 	s->size = out->size;
+	p->cut |= out->cut;
+	p->unreadable |= out->unreadable > 0;
 	if (s->end == 0) {
-		s->end = last ? out->end : out->size;
+		s->end = last || out->cut ? out->end : out->size;
 	}
 	p->bytes_before += out->size;
 	return 0;
@@ -386,6 +461,9 @@ static int mend(struct journal *j, struct segment *s, const struct scan *scan)
 	}
 	if (scan->size > end) {
 		r = j->disk->ops->truncate(j->disk, fd, (off_t)end);
+		if (r == 0) {
+			r = j->disk->ops->sync(j->disk, fd);
+		}
 	}
 	if (r == 0 && scan->needs_newline) {
 		r = disk_write_all(j->disk, fd, "\n", 1, (off_t)end);
@@ -410,14 +488,29 @@ static int mend(struct journal *j, struct segment *s, const struct scan *scan)
 	return 0;
 }
 
+static bool sync_now(struct journal *j, int fd)
+{
+	int r = j->disk->ops->sync(j->disk, fd);
+
+	if (r < 0) {
+		journal_fail(j, r, "syncing to the disk");
+	}
+	return r == 0;
+}
+
 /* What the last daemon left may not be on the disk yet: the first sync sees to
  * all of it. */
 static int note_all(struct journal *j)
 {
+	/* What is missing here must not be taken for torn once there are lines
+	 * behind it: the next one says that all up to it was on the disk. */
+	bool now = j->usage.damaged_lines > 0 || j->usage.missing_revisions > 0;
+	int r = 0;
+
 	for (size_t i = 0; i < j->segments.count; i++) {
 		struct segment *s = &j->segments.items[i];
 		struct segment_file *file;
-		int fd, r;
+		int fd;
 
 		if (s->kind != SEGMENT_LOG || s->stale) {
 			continue;
@@ -427,7 +520,8 @@ static int note_all(struct journal *j)
 			return r;
 		}
 		if (j->active && i == j->segments.count - 1) {
-			syncer_note(&j->syncer, j->active);
+			now = now && sync_now(j, j->active->fd);
+			syncer_note(&j->syncer, j->active, j->last_revision);
 			continue;
 		}
 		fd = open_segment(j, s, O_RDONLY);
@@ -438,12 +532,46 @@ static int note_all(struct journal *j)
 		if (r < 0) {
 			return r;
 		}
-		syncer_note(&j->syncer, file);
+		now = now && sync_now(j, fd);
+		syncer_note(&j->syncer, file, j->last_revision);
 		segment_file_unref(file);
+	}
+	if (now) {
+		r = j->disk->ops->sync_directory(j->disk, j->directory);
+		if (r == 0) {
+			syncer_begin_at(&j->syncer, j->last_revision);
+		} else {
+			journal_fail(j, r, "syncing to the disk");
+		}
 	}
 	syncer_note_directory(&j->syncer);
 	syncer_kick(&j->syncer);
 	return 0;
+}
+
+static void drop(struct journal *j, size_t i)
+{
+	char name[SEGMENT_NAME_SIZE];
+	_cleanup_free_ char *path = NULL;
+
+	if (!j->config.read_only) {
+		segment_name(name, j->segments.items[i].kind, j->segments.items[i].base);
+		path = journal_path(j->directory, name);
+		if (path) {
+			(void)j->disk->ops->unlink(j->disk, path);
+		}
+	}
+	segment_list_remove(&j->segments, i);
+}
+
+/* A snapshot that was never done is of no use, and in the way of the order. */
+static void drop_unfinished(struct journal *j)
+{
+	for (size_t i = j->segments.count; i-- > 0;) {
+		if (j->segments.items[i].kind == SEGMENT_UNFINISHED) {
+			drop(j, i);
+		}
+	}
 }
 
 /* Takes what a snapshot replaced out of the list, and removes it; but if that
@@ -452,24 +580,9 @@ static int note_all(struct journal *j)
 static void drop_stale(struct journal *j, bool remove)
 {
 	for (size_t i = j->segments.count; i-- > 0;) {
-		struct segment *s = &j->segments.items[i];
-		char name[SEGMENT_NAME_SIZE];
-		_cleanup_free_ char *path = NULL;
-
-		if (!s->stale) {
-			continue;
+		if (j->segments.items[i].stale && (remove || j->config.read_only)) {
+			drop(j, i);
 		}
-		if (!j->config.read_only) {
-			if (!remove && s->kind != SEGMENT_UNFINISHED) {
-				continue;
-			}
-			segment_name(name, s->kind, s->base);
-			path = journal_path(j->directory, name);
-			if (path) {
-				(void)j->disk->ops->unlink(j->disk, path);
-			}
-		}
-		segment_list_remove(&j->segments, i);
 	}
 }
 
@@ -486,6 +599,81 @@ static uint64_t size_of(struct journal *j, const struct segment *s)
 	return size < 0 ? 0 : (uint64_t)size;
 }
 
+/* Whether the log, open as p->fd, has nothing but a first line. */
+static bool is_empty(struct replay *p, const struct segment *s)
+{
+	char data[512];
+	ssize_t n = s->size > sizeof(data)
+			    ? -1
+			    : p->j->disk->ops->read(p->j->disk, p->fd, data, sizeof(data), 0);
+
+	return n >= 0 && !memmem(data, (size_t)n, RECORD_START, strlen(RECORD_START));
+}
+
+/* A log behind the end: its lines are kept aside, and it goes. */
+static int drop_log(struct replay *p, struct segment *s)
+{
+	struct journal *j = p->j;
+	_cleanup_free_ char *path = NULL;
+
+	p->segment = s;
+	p->covered = false;
+	segment_name(p->name, s->kind, s->base);
+	path = journal_path(j->directory, p->name);
+	p->fd = open_segment(j, s, O_RDONLY);
+	if (!path || p->fd < 0) {
+		return path ? p->fd : -ENOMEM;
+	}
+	if (!is_empty(p, s)) {
+		take_damage(p, &(struct scan_damage){
+				       .size = s->size, .line = 1, .lines = 1, .torn = true});
+	}
+	j->disk->ops->close(j->disk, p->fd);
+	return j->config.read_only ? 0 : j->disk->ops->unlink(j->disk, path);
+}
+
+/* All logs from the nth on; the newest first, so that what is left after a crash
+ * has no hole. */
+static int drop_logs(struct replay *p, size_t from)
+{
+	struct journal *j = p->j;
+	int r = 0;
+
+	for (size_t i = j->segments.count; i-- > from && r == 0;) {
+		if (j->segments.items[i].kind != SEGMENT_LOG || j->segments.items[i].stale) {
+			continue;
+		}
+		r = drop_log(p, &j->segments.items[i]);
+		if (r == 0) {
+			segment_list_remove(&j->segments, i);
+		}
+	}
+	if (r == 0 && !j->config.read_only) {
+		r = j->disk->ops->sync_directory(j->disk, j->directory);
+	}
+	return r;
+}
+
+/* The log ends before the nth file. A failure is one of the log: what is still
+ * there must not be followed by anything. */
+static int cut_logs(struct replay *p, size_t from, struct segment **last)
+{
+	struct journal *j = p->j;
+	int r = drop_logs(p, from);
+
+	if (r < 0 && !j->config.read_only) {
+		journal_fail(j, r, "cutting off the torn end");
+	}
+	*last = NULL;
+	for (size_t i = 0; i < from; i++) {
+		if (j->segments.items[i].kind == SEGMENT_LOG && !j->segments.items[i].stale) {
+			*last = &j->segments.items[i];
+		}
+	}
+	return r == -ENOMEM ? r : 0;
+}
+
+/* *last: what is read last, and is the last of all that are left. */
 static int replay_logs(struct replay *p, struct scan *last_scan, struct segment **last)
 {
 	struct journal *j = p->j;
@@ -506,6 +694,14 @@ static int replay_logs(struct replay *p, struct scan *last_scan, struct segment 
 			continue;
 		}
 		if (s->base > j->last_revision + 1) {
+			r = doubt_revision(p, j->last_revision + 1);
+			if (r == SCAN_CUT) {
+				p->cut = true;
+				return cut_logs(p, i, last);
+			}
+			if (r < 0) {
+				return r;
+			}
 			j->usage.missing_revisions += s->base - j->last_revision - 1;
 			j->last_revision = s->base - 1;
 		}
@@ -513,6 +709,9 @@ static int replay_logs(struct replay *p, struct scan *last_scan, struct segment 
 		r = scan_segment(p, s, s == *last, last_scan);
 		if (r < 0) {
 			return r;
+		}
+		if (last_scan->cut) {
+			return cut_logs(p, i + 1, last);
 		}
 	}
 	return 0;
@@ -530,6 +729,13 @@ static int replay_all(struct replay *p)
 	if (r < 0) {
 		return r;
 	}
+	r = synced_read(j->disk, j->directory, &p->synced);
+	if (r == -ENOMEM) {
+		return r;
+	}
+	r = 0; /* any other error leaves it unknown */
+	j->said_synced = p->synced;
+	drop_unfinished(j);
 	snapshot = segment_list_mark_stale(&j->segments);
 	for (size_t i = 0; i < j->segments.count; i++) {
 		struct segment *s = &j->segments.items[i];
@@ -550,6 +756,11 @@ static int replay_all(struct replay *p)
 	}
 	j->last_revision += p->trailing;
 	j->usage.missing_revisions += p->trailing;
+	if (p->synced > j->last_revision) {
+		/* An end that was on the disk is gone. */
+		j->usage.missing_revisions += p->synced - j->last_revision;
+		j->last_revision = p->synced;
+	}
 	if (p->unlogged > 0) {
 		log_warning("%s: %" PRIu64 " more stretches like that", j->directory, p->unlogged);
 	}
@@ -561,9 +772,11 @@ static int replay_all(struct replay *p)
 		drop_stale(j, false);
 		return 0;
 	}
-	if (last && last == &j->segments.items[j->segments.count - 1]) {
+	if (last && last == &j->segments.items[j->segments.count - 1] && !j->failed) {
 		r = mend(j, last, &scan);
-		if (r < 0) {
+		if (r < 0 && p->cut) {
+			journal_fail(j, r, "cutting off the torn end");
+		} else if (r < 0) {
 			log_warning("%s: the end of the last file cannot be mended: %s",
 				j->directory, strerror(-r));
 			/* A new file must have another name. */

@@ -50,17 +50,37 @@ static bool ends_line(struct bytes piece)
 	return piece.size >= 2 && memcmp(piece.data + piece.size - 2, "\"}", 2) == 0;
 }
 
-/* `size` counts the newline, if there is one; `piece` doesn't. */
-static void add_damage(
+/* The log ends here: all that follows is its torn end. */
+static int cut_off(struct scanner *x, uint64_t offset)
+{
+	struct scan *s = x->scan;
+
+	flush_damage(x);
+	s->needs_newline = s->needs_newline && s->end == offset;
+	s->end = offset;
+	s->cut = true;
+	return SCAN_CUT;
+}
+
+/* `size` counts the newline, if there is one; `piece` doesn't. 0, SCAN_CUT, or a
+ * negative errno. */
+static int add_damage(
 	struct scanner *x, struct bytes piece, uint64_t offset, uint64_t size, bool torn)
 {
 	bool begins = piece.size > 0 && piece.data[0] == '{';
+	int r;
 
 	if (size == 0) {
-		return;
+		return 0;
 	}
 	if (torn || (x->open && x->stretch.offset + x->stretch.size != offset)) {
 		flush_damage(x);
+	}
+	if (!x->open && x->scan->doubt) {
+		r = x->scan->doubt(x->scan->arg);
+		if (r != 0) {
+			return r == SCAN_CUT ? cut_off(x, offset) : r;
+		}
 	}
 	if (x->open) {
 		x->stretch.size += size;
@@ -76,9 +96,10 @@ static void add_damage(
 		};
 	}
 	x->ended = ends_line(piece);
+	return 0;
 }
 
-/* 0: taken; SCAN_BAD; or an error. */
+/* 0: taken; SCAN_BAD; SCAN_CUT; or an error. */
 static int offer(struct scanner *x, struct bytes line, uint64_t offset)
 {
 	int r = x->scan->line(x->scan->arg, line, offset, x->scan->lines);
@@ -87,7 +108,7 @@ static int offer(struct scanner *x, struct bytes line, uint64_t offset)
 		x->scan->end = offset + line.size;
 		x->scan->needs_newline = true;
 	}
-	return r;
+	return r == SCAN_CUT ? cut_off(x, offset) : r;
 }
 
 static bool matches(struct bytes in, size_t at, const char *text)
@@ -119,13 +140,16 @@ static int salvage(struct scanner *x, struct bytes piece, uint64_t offset, size_
 		line = bytes_of(piece.data + start, at + RECORD_END_SIZE - start);
 		if (line.size < piece.size && record_intact(line)) {
 			/* The damage before it comes first. */
-			add_damage(x, bytes_of(piece.data + *rest, start - *rest), offset + *rest,
-				start - *rest, false);
+			r = add_damage(x, bytes_of(piece.data + *rest, start - *rest),
+				offset + *rest, start - *rest, false);
+			if (r != 0) {
+				return r;
+			}
 			if (start > *rest) {
 				flush_damage(x);
 			}
 			r = offer(x, line, offset + start);
-			if (r < 0) {
+			if (r < 0 || r == SCAN_CUT) {
 				return r;
 			}
 			if (r == 0) {
@@ -166,19 +190,22 @@ static int take_piece(struct scanner *x, struct bytes piece, uint64_t offset, bo
 	}
 	s->lines++;
 	r = offer(x, piece, offset);
-	if (r < 0) {
+	if (r < 0 || r == SCAN_CUT) {
 		return r;
 	}
 	if (r == 0) {
 		flush_damage(x);
 	} else {
 		r = salvage(x, piece, offset, &rest);
-		if (r < 0) {
+		if (r != 0) {
 			return r;
 		}
 		if (rest < piece.size || piece.size == 0) {
-			add_damage(x, bytes_of(piece.data + rest, piece.size - rest), offset + rest,
-				piece.size - rest + terminated, tail);
+			r = add_damage(x, bytes_of(piece.data + rest, piece.size - rest),
+				offset + rest, piece.size - rest + terminated, tail);
+			if (r != 0) {
+				return r;
+			}
 		} else {
 			flush_damage(x); /* it ended in a whole line after all */
 		}
@@ -240,7 +267,7 @@ static int scan_lines(struct scanner *x)
 
 			r = take_piece(x, bytes_of(x->buffer.data + start, end - start),
 				x->base + start, newline);
-			if (r < 0) {
+			if (r != 0) {
 				return r;
 			}
 			start = end + !!newline;
@@ -276,6 +303,7 @@ int scan_run(struct scan *s)
 	}
 	s->size = (uint64_t)size;
 	s->end = 0;
+	s->cut = false;
 	s->needs_newline = false;
 	s->lines = 0;
 	s->unreadable = 0;
@@ -285,6 +313,15 @@ int scan_run(struct scan *s)
 	}
 	if (r == 0) {
 		flush_damage(&x);
+	} else if (r == SCAN_CUT) {
+		s->damage(s->arg, &(struct scan_damage){
+					  .offset = s->end,
+					  .size = s->size > s->end ? s->size - s->end : 0,
+					  .line = s->lines,
+					  .lines = 1,
+					  .torn = true,
+				  });
+		r = 0;
 	}
 	buffer_finish(&x.buffer);
 	return r;

@@ -21,6 +21,8 @@ struct scan_damage {
 
 /* What `line` says of what is no line of this file. */
 #define SCAN_BAD 1
+/* What `line` and `doubt` say where the log ends, although its file goes on. */
+#define SCAN_CUT 2
 
 struct scan {
 	struct disk *disk;
@@ -28,12 +30,15 @@ struct scan {
 	/* The last file of a log: it may end within a line, and what follows
 	 * its lines may be NULs, space that is not in use. */
 	bool last;
-	/* A line without its newline, borrowed: 0, SCAN_BAD, or a negative
+	/* A line without its newline, borrowed: 0, SCAN_BAD, SCAN_CUT, or a negative
 	 * errno, which ends the scan. What was bad as a whole is looked through
 	 * for lines that lost only their newline; `line` gets each. */
 	int (*line)(void *arg, struct bytes line, uint64_t offset, uint64_t number);
 	/* May come after the line that follows it. */
 	void (*damage)(void *arg, const struct scan_damage *d);
+	/* A stretch of damage begins: 0, SCAN_CUT, or a negative errno. May be NULL.
+	 * From where the log is cut all is one piece of torn damage. */
+	int (*doubt)(void *arg);
 	/* Bytes read so far. May be NULL. */
 	void (*progress)(void *arg, uint64_t done);
 	void *arg;
@@ -41,6 +46,7 @@ struct scan {
 	/* Results. */
 	uint64_t size;
 	uint64_t end;       /* where the next line would begin: what follows is torn or free */
+	bool cut;           /* from `end` on */
 	bool needs_newline; /* the line before `end` lacks its own */
 	uint64_t lines;
 	uint64_t unreadable; /* bytes that the medium would not give */

@@ -4,6 +4,7 @@
 #include "store/journal/segment.h"
 
 #include "base/cleanup.h"
+#include "store/json.h"
 #include "store/record.h"
 
 #include <errno.h>
@@ -180,26 +181,38 @@ char *journal_path(const char *directory, const char *name)
 	return asprintf(&path, "%s/%s", directory, name) < 0 ? NULL : path;
 }
 
+static int add_number(struct json_object *o, const char *key, uint64_t n)
+{
+	return json_add(o, key, json_object_new_uint64(n));
+}
+
+static int add_fields(struct json_object *o, const struct header *h)
+{
+	int r = json_add(o, "cubbyfs", json_object_new_string(h->kind));
+
+	if (strcmp(h->kind, "end") == 0) {
+		return r < 0 ? r : add_number(o, "count", h->count);
+	}
+	r = r < 0 ? r : add_number(o, "version", h->version);
+	if (strcmp(h->kind, "log") == 0 || strcmp(h->kind, "snapshot") == 0) {
+		r = r < 0 ? r : add_number(o, "base", h->base);
+		r = r < 0 ? r : add_number(o, "next_ino", h->next_ino);
+		r = r < 0 ? r : json_add(o, "at", json_object_new_int64(h->at));
+	}
+	if (strcmp(h->kind, "synced") == 0) {
+		r = r < 0 ? r : add_number(o, "revision", h->revision);
+	}
+	return r;
+}
+
 int header_encode(const struct header *h, struct buffer *out)
 {
 	struct json_object *o = json_object_new_object();
-	int r = -ENOMEM;
+	int r = o ? add_fields(o, h) : -ENOMEM;
 
-	if (!o) {
-		return r;
+	if (r == 0) {
+		r = record_encode_object(o, out);
 	}
-	r = json_object_object_add(o, "cubbyfs", json_object_new_string(h->kind));
-	if (strcmp(h->kind, "end") == 0) {
-		r |= json_object_object_add(o, "count", json_object_new_uint64(h->count));
-	} else {
-		r |= json_object_object_add(o, "version", json_object_new_uint64(h->version));
-	}
-	if (strcmp(h->kind, "log") == 0 || strcmp(h->kind, "snapshot") == 0) {
-		r |= json_object_object_add(o, "base", json_object_new_uint64(h->base));
-		r |= json_object_object_add(o, "next_ino", json_object_new_uint64(h->next_ino));
-		r |= json_object_object_add(o, "at", json_object_new_int64(h->at));
-	}
-	r = r == 0 ? record_encode_object(o, out) : -ENOMEM;
 	json_object_put(o);
 	return r;
 }
@@ -229,21 +242,30 @@ bool header_decode(struct json_object *object, struct header *out)
 	if (json_object_object_get_ex(object, "count", &value)) {
 		out->count = json_object_get_uint64(value);
 	}
+	if (json_object_object_get_ex(object, "revision", &value)) {
+		out->revision = json_object_get_uint64(value);
+	}
 	return true;
 }
 
-int format_read(struct disk *disk, const char *directory, uint64_t *version)
+/* The line of a file that has but one; all 0 if it is not of that kind, or
+ * damaged. */
+static int read_header(
+	struct disk *disk, const char *directory, const char *name, struct header *out)
 {
-	_cleanup_free_ char *path = journal_path(directory, JOURNAL_FORMAT);
+	_cleanup_free_ char *path = journal_path(directory, name);
 	struct record_decoder *decoder;
 	struct json_object *object;
-	struct header header;
+	const char *kind = name;
 	char text[256];
 	const char *end;
 	ssize_t n;
 	int fd, r;
 
-	*version = 0;
+	if (strcmp(name, JOURNAL_FORMAT) == 0) {
+		kind = "store";
+	}
+	*out = (struct header){0};
 	if (!path) {
 		return -ENOMEM;
 	}
@@ -262,9 +284,28 @@ int format_read(struct disk *disk, const char *directory, uint64_t *version)
 		return r;
 	}
 	r = record_decode_object(decoder, bytes_of(text, (size_t)(end - text)), &object);
-	if (r == RECORD_OK && header_decode(object, &header) && strcmp(header.kind, "store") == 0) {
-		*version = header.version;
+	if (r == RECORD_OK && (!header_decode(object, out) || strcmp(out->kind, kind) != 0)) {
+		*out = (struct header){0};
 	}
+	out->kind = NULL; /* it is the decoder's */
 	record_decoder_destroy(decoder);
 	return r < 0 ? r : 0;
+}
+
+int format_read(struct disk *disk, const char *directory, uint64_t *version)
+{
+	struct header header;
+	int r = read_header(disk, directory, JOURNAL_FORMAT, &header);
+
+	*version = header.version;
+	return r;
+}
+
+int synced_read(struct disk *disk, const char *directory, uint64_t *revision)
+{
+	struct header header;
+	int r = read_header(disk, directory, JOURNAL_SYNCED, &header);
+
+	*revision = header.version == JOURNAL_VERSION ? header.revision : 0;
+	return r;
 }

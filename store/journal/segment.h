@@ -19,6 +19,7 @@ struct json_object;
 #define JOURNAL_LOCK "lock"
 #define JOURNAL_FORMAT "format"
 #define JOURNAL_FORMAT_NEW "format.tmp"
+#define JOURNAL_SYNCED "synced"
 #define JOURNAL_DAMAGED "damaged"
 
 /* An open file that more than one part holds on to: the loop that appends,
@@ -77,14 +78,16 @@ struct segment *segment_list_mark_stale(struct segment_list *l);
 char *journal_path(const char *directory, const char *name);
 
 /* First lines of logs ("log") and snapshots ("snapshot"), last ones of
- * snapshots ("end"), and the line in the file `format` ("store"). */
+ * snapshots ("end"), and the lines in the files `format` ("store") and `synced`
+ * ("synced"). */
 struct header {
 	const char *kind; /* decoded: borrowed from the object */
 	uint64_t version;
 	uint64_t base;
 	uint64_t next_ino;
 	int64_t at;
-	uint64_t count; /* "end": the transitions before it */
+	uint64_t count;    /* "end": the transitions before it */
+	uint64_t revision; /* "synced": up to which all was on the disk */
 };
 
 /* Appends the line. 0 or -ENOMEM. */
@@ -95,3 +98,6 @@ bool header_decode(struct json_object *object, struct header *out);
 /* The version that the file `format` states; 0 if it states none that can be
  * read. 0 or a negative errno. */
 int format_read(struct disk *disk, const char *directory, uint64_t *version);
+
+/* The same of the file `synced`, and its revision. */
+int synced_read(struct disk *disk, const char *directory, uint64_t *revision);

@@ -58,7 +58,7 @@ static int sync_round(struct syncer *s, bool directory)
 static void *run(void *arg)
 {
 	struct syncer *s = arg;
-	uint64_t target;
+	uint64_t target, revision;
 	bool directory;
 	int r;
 
@@ -71,6 +71,7 @@ static void *run(void *arg)
 			break;
 		}
 		target = s->written;
+		revision = s->written_revision;
 		directory = s->directory_dirty;
 		s->directory_dirty = false;
 		s->n_syncing = s->n_dirty;
@@ -80,6 +81,7 @@ static void *run(void *arg)
 			s->error = r;
 		} else {
 			s->synced = target;
+			s->synced_revision = revision;
 		}
 		journal_notify(s->event_fd);
 	}
@@ -151,10 +153,11 @@ int syncer_reserve(struct syncer *s)
 	return r;
 }
 
-void syncer_note(struct syncer *s, struct segment_file *f)
+void syncer_note(struct syncer *s, struct segment_file *f, uint64_t revision)
 {
 	pthread_mutex_lock(&s->mutex);
 	s->written++;
+	s->written_revision = revision;
 	/* What the thread is at may not get this write with it. */
 	if (s->n_dirty == s->n_syncing || s->dirty[s->n_dirty - 1] != f) {
 		s->dirty[s->n_dirty++] = segment_file_ref(f);
@@ -220,6 +223,13 @@ void syncer_request(struct syncer *s, backend_done *done, void *arg)
 	}
 }
 
+void syncer_begin_at(struct syncer *s, uint64_t revision)
+{
+	pthread_mutex_lock(&s->mutex);
+	s->synced_revision = revision;
+	pthread_mutex_unlock(&s->mutex);
+}
+
 void syncer_kick(struct syncer *s)
 {
 	pthread_mutex_lock(&s->mutex);
@@ -246,6 +256,16 @@ uint64_t syncer_rounds(struct syncer *s)
 	rounds = s->rounds;
 	pthread_mutex_unlock(&s->mutex);
 	return rounds;
+}
+
+uint64_t syncer_revision(struct syncer *s)
+{
+	uint64_t revision;
+
+	pthread_mutex_lock(&s->mutex);
+	revision = s->synced_revision;
+	pthread_mutex_unlock(&s->mutex);
+	return revision;
 }
 
 void syncer_collect(struct syncer *s)

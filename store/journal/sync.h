@@ -28,9 +28,10 @@ struct syncer {
 	pthread_mutex_t mutex;
 	pthread_cond_t wake;
 	/* Under the mutex. Appends are counted; these are three of them. */
-	uint64_t written; /* the last one */
-	uint64_t wanted;  /* the last one that is to be synced */
-	uint64_t synced;  /* the last one that is */
+	uint64_t written;                           /* the last one */
+	uint64_t wanted;                            /* the last one that is to be synced */
+	uint64_t synced;                            /* the last one that is */
+	uint64_t written_revision, synced_revision; /* of the log, likewise */
 	/* What it takes to sync `written`: references, oldest first. */
 	struct segment_file **dirty;
 	size_t n_dirty, dirty_capacity;
@@ -55,19 +56,24 @@ void syncer_finish(struct syncer *s);
 
 /* Makes sure that the next syncer_note has the memory it needs. 0 or -ENOMEM. */
 int syncer_reserve(struct syncer *s);
-/* `f` was written to. Takes a reference of its own. */
-void syncer_note(struct syncer *s, struct segment_file *f);
+/* `f` was written to: the log goes up to `revision` now. Takes a reference of
+ * its own. */
+void syncer_note(struct syncer *s, struct segment_file *f, uint64_t revision);
 /* A file was made in the directory. */
 void syncer_note_directory(struct syncer *s);
 
 /* Calls `done` at once if there is nothing to do, or from syncer_collect. */
 void syncer_request(struct syncer *s, backend_done *done, void *arg);
+/* All up to that revision is on the disk already. */
+void syncer_begin_at(struct syncer *s, uint64_t revision);
 /* Syncs without anybody waiting. */
 void syncer_kick(struct syncer *s);
 
 /* The error, if the thread met one. */
 int syncer_error(struct syncer *s);
 uint64_t syncer_rounds(struct syncer *s);
+/* The last revision noted of which all is on the disk; 0 before the first sync. */
+uint64_t syncer_revision(struct syncer *s);
 
 /* Calls those whose appends are durable, or all, with -EIO, after an error. */
 void syncer_collect(struct syncer *s);

@@ -11,12 +11,24 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+/* A write that is not on the disk yet; or, without data, a truncation. */
+struct change {
+	uint64_t offset; /* of a truncation: the new size */
+	size_t size;
+	char *data;
+};
+
 /* What a file is, apart from its names. */
 struct inode {
 	unsigned refs;
 	bool directory;
 	bool locked;
 	struct buffer data, synced;
+	uint64_t reserved; /* up to there it has space */
+	/* What leads from `synced` to `data`. */
+	struct change *changes;
+	size_t n_changes, capacity;
+	struct inode *copy; /* while a disk is copied */
 };
 
 struct entry {
@@ -41,6 +53,7 @@ struct handle {
 };
 
 #define HANDLES 4096
+#define SECTOR 512
 #define FIRST_FD 100000
 
 struct fault_disk {
@@ -58,10 +71,16 @@ struct fault_disk {
 	} faults[FAULT_CALLS];
 	size_t write_max;
 	unsigned sync_time;
+	bool forgives;
 	uint64_t room;
-	uint64_t changes;
+	uint64_t changes, failed;
 	uint64_t kill_at;
 	bool killed;
+
+	/* Copies of the disk, one after each changing call. */
+	bool recording;
+	uint64_t tag;
+	struct fault_disk *first, **last, *next;
 };
 
 static struct fault_disk *self(struct disk *d)
@@ -82,12 +101,38 @@ static struct inode *inode_ref(struct inode *i)
 	return i;
 }
 
+static void drop_changes(struct inode *i)
+{
+	while (i->n_changes > 0) {
+		free(i->changes[--i->n_changes].data);
+	}
+}
+
 static void inode_unref(struct inode *i)
 {
 	if (i && --i->refs == 0) {
+		drop_changes(i);
+		free(i->changes);
 		buffer_finish(&i->data);
 		buffer_finish(&i->synced);
 		free(i);
+	}
+}
+
+/* `data` NULL: a truncation to `offset`. */
+static void note_change(struct inode *i, uint64_t offset, const void *data, size_t size)
+{
+	struct change *c;
+
+	if (i->n_changes == i->capacity) {
+		i->capacity = i->capacity ? 2 * i->capacity : 16;
+		i->changes = reallocarray(i->changes, i->capacity, sizeof(*i->changes));
+	}
+	c = &i->changes[i->n_changes++];
+	*c = (struct change){.offset = offset, .size = size};
+	if (data) {
+		c->data = malloc(size + 1);
+		memcpy(c->data, data, size);
 	}
 }
 
@@ -158,7 +203,7 @@ static void drop_pending(struct pending *p)
 /* Whether `path` is directly in `directory`. */
 static bool is_in(const char *path, const char *directory)
 {
-	size_t size = strlen(directory);
+	size_t size = strcmp(directory, "/") == 0 ? 0 : strlen(directory);
 
 	return strncmp(path, directory, size) == 0 && path[size] == '/' &&
 	       !strchr(path + size + 1, '/');
@@ -189,20 +234,160 @@ static int fault(struct fault_disk *d, enum fault_call call)
 		d->faults[call].more--;
 		d->faults[call].nth = 1;
 	}
+	d->failed++;
 	return d->faults[call].error;
 }
 
-#define LOCKED(d) _cleanup_unlock_ pthread_mutex_t *locked_ = lock_disk(d)
+/* Volatile: the compiler takes for granted that malloc does not look. */
+static _Thread_local volatile unsigned busy;
 
 static pthread_mutex_t *lock_disk(struct fault_disk *d)
 {
 	pthread_mutex_lock(&d->mutex);
+	busy++;
 	return &d->mutex;
+}
+
+static void unlock_disk(pthread_mutex_t **m)
+{
+	busy--;
+	pthread_mutex_unlock(*m);
+}
+
+#define LOCKED(d) __attribute__((cleanup(unlock_disk))) pthread_mutex_t *locked_ = lock_disk(d)
+
+bool fault_disk_is_busy(void)
+{
+	return busy > 0;
 }
 
 static struct inode *inode_of(struct fault_disk *d, int fd)
 {
 	return d->handles[fd - FIRST_FD].inode;
+}
+
+/* ---- copies ---- */
+
+static struct inode *copy_inode(struct inode *i)
+{
+	struct inode *copy = calloc(1, sizeof(*copy));
+
+	copy->directory = i->directory;
+	buffer_append(&copy->data, i->data.data, i->data.size);
+	buffer_append(&copy->synced, i->synced.data, i->synced.size);
+	for (size_t k = 0; k < i->n_changes; k++) {
+		note_change(copy, i->changes[k].offset, i->changes[k].data, i->changes[k].size);
+	}
+	i->copy = copy;
+	return copy;
+}
+
+static void copy_names(struct names *to, const struct names *from)
+{
+	for (size_t i = 0; i < from->count; i++) {
+		struct inode *inode = from->items[i].inode;
+
+		names_set(to, from->items[i].path, inode->copy ? inode->copy : copy_inode(inode));
+	}
+}
+
+/* The names are the ones that hold on to an inode. */
+static struct fault_disk *copy_all(struct fault_disk *d)
+{
+	struct fault_disk *copy = fault_disk_create();
+
+	copy->tag = d->tag;
+	copy_names(&copy->now, &d->now);
+	copy_names(&copy->synced, &d->synced);
+	for (size_t i = 0; i < d->n_pending; i++) {
+		const struct pending *p = &d->pending[i];
+		struct inode *inode = p->inode;
+
+		if (inode && !inode->copy) {
+			copy_inode(inode);
+		}
+		note(copy, p->from, p->to, inode ? inode->copy : NULL);
+	}
+	for (size_t i = 0; i < d->now.count; i++) {
+		d->now.items[i].inode->copy = NULL;
+	}
+	for (size_t i = 0; i < d->synced.count; i++) {
+		d->synced.items[i].inode->copy = NULL;
+	}
+	for (size_t i = 0; i < d->n_pending; i++) {
+		if (d->pending[i].inode) {
+			d->pending[i].inode->copy = NULL;
+		}
+	}
+	return copy;
+}
+
+/* The first `n` changes, as far as they are to the bytes [start, end). */
+static void redo(struct inode *i, char *sector, uint64_t start, uint64_t end, size_t n)
+{
+	for (size_t k = 0; k < n; k++) {
+		const struct change *c = &i->changes[k];
+		uint64_t from = c->offset > start ? c->offset : start;
+		uint64_t to = !c->data || c->offset + c->size > end ? end : c->offset + c->size;
+
+		if (from >= to) {
+			continue;
+		}
+		if (c->data) {
+			memcpy(sector + (from - start), c->data + (from - c->offset), to - from);
+		} else {
+			memset(sector + (from - start), 0, to - from);
+		}
+	}
+}
+
+static uint64_t size_after(const struct inode *i, size_t n)
+{
+	uint64_t size = i->synced.size;
+
+	for (size_t k = 0; k < n; k++) {
+		const struct change *c = &i->changes[k];
+
+		if (!c->data || c->offset + c->size > size) {
+			size = c->data ? c->offset + c->size : c->offset;
+		}
+	}
+	return size;
+}
+
+/* A failed sync is the end of what it was to write: the pages are taken for clean,
+ * and the next sync succeeds without them. */
+static void sync_inode(struct inode *i, bool fail)
+{
+	uint64_t size = size_after(i, i->n_changes);
+
+	if (!fail) {
+		buffer_resize(&i->synced, size);
+		redo(i, i->synced.data, 0, size, i->n_changes);
+	}
+	drop_changes(i);
+}
+
+static void record(struct fault_disk *d)
+{
+	if (d->recording) {
+		*d->last = copy_all(d);
+		d->last = &(*d->last)->next;
+	}
+}
+
+/* What the file takes up. */
+static uint64_t taken(const struct inode *i)
+{
+	return i->data.size > i->reserved ? i->data.size : i->reserved;
+}
+
+static void give_back(struct fault_disk *d, struct inode *i, uint64_t size)
+{
+	if (d->room != UINT64_MAX && taken(i) > size) {
+		d->room += taken(i) - size;
+	}
+	i->reserved = 0;
 }
 
 /* ---- the calls ---- */
@@ -239,7 +424,9 @@ static int fault_open(struct disk *disk, const char *path, int flags, mode_t mod
 	if (e) {
 		inode = e->inode;
 		if (flags & O_TRUNC) {
+			give_back(d, inode, 0);
 			inode->data.size = 0;
+			note_change(inode, 0, NULL, 0);
 		}
 	} else {
 		inode = calloc(1, sizeof(*inode));
@@ -247,6 +434,9 @@ static int fault_open(struct disk *disk, const char *path, int flags, mode_t mod
 		note(d, NULL, path, inode);
 	}
 	d->handles[fd] = (struct handle){.inode = inode_ref(inode)};
+	if (flags & (O_CREAT | O_TRUNC)) {
+		record(d);
+	}
 	return fd + FIRST_FD;
 }
 
@@ -282,18 +472,22 @@ static ssize_t fault_write(struct disk *disk, int fd, const void *data, size_t s
 		size = d->write_max;
 	}
 	end = (size_t)offset + size;
-	if (end > i->data.size) {
-		if (end - i->data.size > d->room) {
-			size -= end - i->data.size - d->room;
-			end = (size_t)offset + size;
-			if (size == 0) {
+	if (end > taken(i)) {
+		if (end - taken(i) > d->room) {
+			if (end - taken(i) - d->room >= size) {
 				return -ENOSPC;
 			}
+			size -= end - taken(i) - d->room;
+			end = (size_t)offset + size;
 		}
-		d->room -= d->room == UINT64_MAX ? 0 : end - i->data.size;
+		d->room -= d->room == UINT64_MAX ? 0 : end - taken(i);
+	}
+	if (end > i->data.size) {
 		buffer_resize(&i->data, end);
 	}
 	memcpy(i->data.data + offset, data, size);
+	note_change(i, (uint64_t)offset, data, size);
+	record(d);
 	return r < 0 ? r : (ssize_t)size;
 }
 
@@ -335,10 +529,30 @@ static int fault_truncate(struct disk *disk, int fd, off_t size)
 	if (r < 0) {
 		return r;
 	}
-	if (d->room != UINT64_MAX && (size_t)size < i->data.size) {
-		d->room += i->data.size - (size_t)size;
+	give_back(d, i, (uint64_t)size);
+	note_change(i, (uint64_t)size, NULL, 0);
+	r = buffer_resize(&i->data, (size_t)size);
+	record(d);
+	return r;
+}
+
+static int fault_reserve(struct disk *disk, int fd, off_t offset, off_t size)
+{
+	struct fault_disk *d = self(disk);
+	LOCKED(d);
+	struct inode *i = inode_of(d, fd);
+	uint64_t end = (uint64_t)(offset + size);
+	int r = fault(d, FAULT_RESERVE);
+
+	if (r < 0 || end <= taken(i)) {
+		return r;
 	}
-	return buffer_resize(&i->data, (size_t)size);
+	if (end - taken(i) > d->room) {
+		return -ENOSPC;
+	}
+	d->room -= d->room == UINT64_MAX ? 0 : end - taken(i);
+	i->reserved = end;
+	return 0;
 }
 
 static int fault_sync(struct disk *disk, int fd)
@@ -353,9 +567,9 @@ static int fault_sync(struct disk *disk, int fd)
 
 		wait = d->sync_time;
 		r = fault(d, FAULT_SYNC);
-		if (r == 0) {
-			i->synced.size = 0;
-			r = buffer_append(&i->synced, i->data.data, i->data.size);
+		if (!d->killed && !(r < 0 && d->forgives)) {
+			sync_inode(i, r < 0);
+			record(d);
 		}
 	}
 	if (wait > 0) {
@@ -385,6 +599,7 @@ static int fault_sync_directory(struct disk *disk, const char *path)
 		}
 	}
 	d->n_pending = kept;
+	record(d);
 	return 0;
 }
 
@@ -404,6 +619,7 @@ static int fault_rename(struct disk *disk, const char *from, const char *to)
 	names_set(&d->now, to, inode);
 	note(d, from, to, inode);
 	inode_unref(inode);
+	record(d);
 	return 0;
 }
 
@@ -416,8 +632,10 @@ static int fault_unlink(struct disk *disk, const char *path)
 	if (r < 0 || !find(&d->now, path)) {
 		return r < 0 ? r : -ENOENT;
 	}
+	give_back(d, find(&d->now, path)->inode, 0);
 	names_remove(&d->now, path);
 	note(d, path, NULL, NULL);
+	record(d);
 	return 0;
 }
 
@@ -501,6 +719,7 @@ static const struct disk_ops fault_ops = {
 	.read = fault_read,
 	.size = fault_size,
 	.truncate = fault_truncate,
+	.reserve = fault_reserve,
 	.sync = fault_sync,
 	.sync_directory = fault_sync_directory,
 	.rename = fault_rename,
@@ -521,6 +740,7 @@ struct fault_disk *fault_disk_create(void)
 	pthread_mutex_init(&d->mutex, NULL);
 	d->write_max = SIZE_MAX;
 	d->room = UINT64_MAX;
+	d->last = &d->first;
 	return d;
 }
 
@@ -531,6 +751,12 @@ void fault_disk_destroy(struct fault_disk *d)
 		drop_pending(&d->pending[i]);
 	}
 	free(d->pending);
+	while (d->first) {
+		struct fault_disk *copy = d->first;
+
+		d->first = copy->next;
+		fault_disk_destroy(copy);
+	}
 	names_finish(&d->now);
 	names_finish(&d->synced);
 	pthread_mutex_destroy(&d->mutex);
@@ -588,6 +814,13 @@ void fault_disk_slow_syncs(struct fault_disk *d, unsigned microseconds)
 	d->sync_time = microseconds;
 }
 
+void fault_disk_forgive(struct fault_disk *d)
+{
+	LOCKED(d);
+
+	d->forgives = true;
+}
+
 void fault_disk_room(struct fault_disk *d, uint64_t bytes)
 {
 	LOCKED(d);
@@ -600,6 +833,13 @@ uint64_t fault_disk_changes(struct fault_disk *d)
 	LOCKED(d);
 
 	return d->changes;
+}
+
+uint64_t fault_disk_failed(struct fault_disk *d)
+{
+	LOCKED(d);
+
+	return d->failed;
 }
 
 void fault_disk_kill(struct fault_disk *d, uint64_t nth)
@@ -616,42 +856,67 @@ bool fault_disk_killed(struct fault_disk *d)
 	return d->killed;
 }
 
-static void lose_data(struct inode *i)
+static unsigned pick(unsigned *seed, size_t n)
 {
-	size_t size = i->synced.size;
-
-	if (i->data.size < size || rand() % 3 == 0) {
-		/* Nothing since the sync, not even a truncation. */
-		i->data.size = 0;
-		buffer_append(&i->data, i->synced.data, i->synced.size);
-		return;
-	}
-	if (rand() % 2 == 0) {
-		return; /* it was written back in time */
-	}
-	/* A part, and maybe zeros where the data should be. */
-	if (i->data.size > size) {
-		size += (size_t)rand() % (i->data.size - size + 1);
-	}
-	if (rand() % 2 == 0 && i->data.size > size) {
-		memset(i->data.data + size, 0, i->data.size - size);
-	} else {
-		i->data.size = size;
-	}
+	return (unsigned)rand_r(seed) % (unsigned)n;
 }
 
-void fault_disk_cut_power(struct fault_disk *d, unsigned seed)
+/* Every sector, and the size, are as they were after some of the changes. */
+static void lose_data(struct inode *i, enum fault_cut cut, unsigned *seed)
+{
+	size_t n = i->n_changes;
+	struct buffer kept = {0};
+	uint64_t size;
+
+	if (cut == FAULT_CUT_ALL) {
+		size = size_after(i, 0);
+	} else if (cut == FAULT_CUT_NOTHING) {
+		size = size_after(i, n);
+	} else {
+		size = size_after(i, pick(seed, 2) ? n : pick(seed, n + 1));
+	}
+	buffer_resize(&kept, size);
+	for (uint64_t start = 0; start < size; start += SECTOR) {
+		uint64_t end = start + SECTOR < size ? start + SECTOR : size;
+		size_t first = 0, some;
+
+		if (start < i->synced.size) {
+			memcpy(kept.data + start, i->synced.data + start,
+				(i->synced.size < end ? i->synced.size : end) - start);
+		}
+		/* Of those that are to this sector. */
+		for (first = 0; first < n && i->changes[first].data &&
+				(i->changes[first].offset >= end ||
+					i->changes[first].offset + i->changes[first].size <= start);
+			first++) {
+		}
+		some = first + pick(seed, n - first + 1);
+		if (cut == FAULT_CUT_ALL) {
+			some = 0;
+		} else if (cut == FAULT_CUT_NOTHING || pick(seed, 3) == 0) {
+			some = n;
+		}
+		redo(i, kept.data + start, start, end, some);
+	}
+	drop_changes(i);
+	i->data.size = i->synced.size = 0;
+	buffer_append(&i->data, kept.data, kept.size);
+	buffer_append(&i->synced, kept.data, kept.size);
+	buffer_finish(&kept);
+}
+
+void fault_disk_cut(struct fault_disk *d, enum fault_cut cut, unsigned seed)
 {
 	LOCKED(d);
 	size_t kept;
 	bool in_order;
 
-	srand(seed);
 	/* The names: the first of the changes, or any. */
-	kept = d->n_pending ? (size_t)rand() % (d->n_pending + 1) : 0;
-	in_order = rand() % 2;
+	kept = d->n_pending ? pick(&seed, d->n_pending + 1) : 0;
+	in_order = pick(&seed, 2);
 	for (size_t i = 0; i < d->n_pending; i++) {
-		if (in_order ? i < kept : rand() % 2 == 0) {
+		if (cut == FAULT_CUT_NOTHING ||
+			(cut == FAULT_CUT_SOME && (in_order ? i < kept : pick(&seed, 2) == 0))) {
 			apply(&d->synced, &d->pending[i]);
 		}
 		drop_pending(&d->pending[i]);
@@ -661,9 +926,55 @@ void fault_disk_cut_power(struct fault_disk *d, unsigned seed)
 	for (size_t i = 0; i < d->synced.count; i++) {
 		names_set(&d->now, d->synced.items[i].path, d->synced.items[i].inode);
 		if (!d->synced.items[i].inode->directory) {
-			lose_data(d->synced.items[i].inode);
+			lose_data(d->synced.items[i].inode, cut, &seed);
 		}
 	}
+}
+
+void fault_disk_cut_power(struct fault_disk *d, unsigned seed)
+{
+	fault_disk_cut(d, FAULT_CUT_SOME, seed);
+}
+
+void fault_disk_record(struct fault_disk *d, bool on)
+{
+	LOCKED(d);
+
+	d->recording = on;
+	d->last = &d->first;
+	while (*d->last) {
+		d->last = &(*d->last)->next;
+	}
+}
+
+void fault_disk_tag(struct fault_disk *d, uint64_t tag)
+{
+	LOCKED(d);
+
+	d->tag = tag;
+}
+
+struct fault_disk *fault_disk_take(struct fault_disk *d, uint64_t *tag)
+{
+	LOCKED(d);
+	struct fault_disk *taken = d->first;
+
+	if (taken) {
+		d->first = taken->next;
+		taken->next = NULL;
+		if (!d->first) {
+			d->last = &d->first;
+		}
+		*tag = taken->tag;
+	}
+	return taken;
+}
+
+struct fault_disk *fault_disk_copy(struct fault_disk *d)
+{
+	LOCKED(d);
+
+	return copy_all(d);
 }
 
 void fault_disk_restart(struct fault_disk *d)
@@ -680,6 +991,7 @@ void fault_disk_restart(struct fault_disk *d)
 	memset(d->faults, 0, sizeof(d->faults));
 	d->write_max = SIZE_MAX;
 	d->sync_time = 0;
+	d->forgives = false;
 	d->room = UINT64_MAX;
 	d->kill_at = 0;
 	d->killed = false;

@@ -100,6 +100,14 @@ static void goes_on(struct fixture *f)
 	fixture_state_finish(&state);
 }
 
+/* As a crash leaves it: the end was not synced. */
+static void forget_synced(struct fixture *f)
+{
+	struct disk *d = fault_disk_of(f->disk);
+
+	assert_int_equal(d->ops->unlink(d, FIXTURE_STORE "/synced"), 0);
+}
+
 static void torn_at(struct fixture *base, const char *path, const char *data, size_t cut,
 	size_t whole_end, unsigned whole)
 {
@@ -107,6 +115,7 @@ static void torn_at(struct fixture *base, const char *path, const char *data, si
 	size_t torn = cut > whole_end ? cut - whole_end : 0;
 
 	clone(&f, base);
+	forget_synced(&f);
 	fault_disk_set_data(f.disk, path, data, cut);
 	assert_int_equal(fixture_check(&f, NULL), torn > 0);
 	fixture_open(&f);
@@ -147,6 +156,60 @@ static void torn_anywhere(void **state)
 	}
 	free(data);
 	fixture_finish(&f);
+}
+
+/* One bad line in a store that was killed. What the lines after a sync say that it
+ * covered is damage; past that it is what a power cut leaves, and the end. */
+static void torn_or_damaged(void **state)
+{
+	for (unsigned line = 1; line <= LINES; line++) {
+		const unsigned synced = 6; /* as the next line says */
+		struct fixture f;
+		char path[256], value[32], *data, *at;
+		size_t size;
+
+		(void)state;
+		fixture_init(&f);
+		fixture_open(&f);
+		for (unsigned i = 1; i <= LINES; i++) {
+			snprintf(value, sizeof(value), "{\"n\":%u}\n", i);
+			assert_int_equal(fixture_put(&f, i, value), 0);
+			if (i == synced) {
+				assert_int_equal(fixture_sync(&f), 0);
+			}
+		}
+		fault_disk_kill(f.disk, 1);
+		fixture_restart(&f);
+		snprintf(path, sizeof(path), "%s", fixture_file(&f, ".log", 0));
+		data = content(&f, path, &size);
+		snprintf(value, sizeof(value), "{\"rev\":%u,", line);
+		at = strstr(data, value);
+		assert_non_null(at);
+		at[20] ^= 1;
+		fault_disk_set_data(f.disk, path, data, size);
+		free(data);
+		/* It, and the revision; or the end, in one piece. */
+		assert_int_equal(fixture_check(&f, NULL), line <= synced ? 2 : 1);
+		fixture_open(&f);
+		if (line <= synced) {
+			assert_int_equal(lost(&f), 1);
+			assert_int_equal(fixture_usage(&f).damaged_lines, 1);
+			assert_int_equal(fixture_usage(&f).torn_bytes, 0);
+			assert_int_equal(f.revision, LINES);
+		} else {
+			assert_int_equal(lost(&f), LINES - line + 1);
+			assert_int_equal(fixture_usage(&f).damaged_lines, 0);
+			assert_int_equal(fixture_usage(&f).missing_revisions, 0);
+			assert_true(fixture_usage(&f).torn_bytes > 0);
+			assert_int_equal(f.revision, line - 1);
+		}
+		assert_int_equal(fixture_put(&f, 40, "more"), 0);
+		fixture_restart(&f);
+		fixture_open(&f);
+		assert_int_equal(f.revision, (line <= synced ? LINES : line - 1) + 1);
+		assert_int_equal(fixture_usage(&f).torn_bytes, 0);
+		fixture_finish(&f);
+	}
 }
 
 /* A header that is torn, or not there at all. */
@@ -328,18 +391,14 @@ static void missing_files(void **state)
 		clone(&c, &f);
 		d = fault_disk_of(c.disk);
 		assert_int_equal(d->ops->unlink(d, fixture_file(&c, ".log", n)), 0);
-		/* That a last file is missing cannot be seen. */
-		assert_int_equal(fixture_check(&c, &what), n < files - 1);
-		if (n < files - 1) {
-			assert_non_null(strstr(what, "are missing"));
-		}
+		assert_int_equal(fixture_check(&c, &what), 1);
+		assert_non_null(strstr(what, "are missing"));
 		free(what);
 		fixture_open(&c);
 		assert_true(lost(&c) > 0);
-		assert_int_equal(fixture_usage(&c).missing_revisions, n < files - 1 ? lost(&c) : 0);
-		if (n < files - 1) {
-			goes_on(&c);
-		}
+		assert_int_equal(c.revision, LINES);
+		assert_int_equal(fixture_usage(&c).missing_revisions, lost(&c));
+		goes_on(&c);
 		fixture_finish(&c);
 	}
 	fixture_finish(&f);
@@ -363,9 +422,9 @@ static void kept_aside(void **state)
 	fault_disk_set_data(f.disk, path, data, size - 5);
 	fixture_open(&f);
 	fixture_restart(&f);
-	assert_int_equal(fixture_check(&f, NULL), 2); /* the line, and its revision */
+	assert_int_equal(fixture_check(&f, NULL), 3); /* the line, its revision, the last one */
 	fixture_open(&f);                             /* nothing is kept twice */
-	assert_int_equal(fixture_count(&f, ""), 3 + 2);
+	assert_int_equal(fixture_count(&f, ""), 4 + 2);
 	snprintf(path, sizeof(path), "%s/damaged/00000000000000000001.log-%zu", FIXTURE_STORE,
 		second);
 	kept = fault_disk_data(f.disk, path, &size);
@@ -565,7 +624,7 @@ static void check_beside_a_daemon(void **state)
 	fault_disk_set_data(f.disk, path, data, size - 4);
 	assert_int_equal(fixture_check(&f, NULL), 0);
 	fixture_restart(&f);
-	assert_int_equal(fixture_check(&f, NULL), 1);
+	assert_int_equal(fixture_check(&f, NULL), 2); /* and the revision that it had */
 	free(data);
 	fixture_finish(&f);
 }
@@ -574,6 +633,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(torn_anywhere),
+		cmocka_unit_test(torn_or_damaged),
 		cmocka_unit_test(torn_header),
 		cmocka_unit_test(flipped_bits),
 		cmocka_unit_test(flipped_bits_in_snapshots),
