@@ -127,3 +127,21 @@ int key_make_parents(const char *path)
 	}
 	return 0;
 }
+
+const char *key_type_name(mode_t mode)
+{
+	switch (mode & S_IFMT) {
+	case S_IFDIR:
+		return "namespace";
+	case S_IFREG:
+		return "key";
+	case S_IFLNK:
+		return "symlink";
+	case S_IFIFO:
+		return "fifo";
+	case S_IFSOCK:
+		return "socket";
+	default:
+		return "device";
+	}
+}

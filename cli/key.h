@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 /* Room for an attribute's text and its NUL. */
 #define KEY_ATTRIBUTE_SIZE 257
@@ -33,3 +34,6 @@ int key_read(int fd, struct buffer *out);
 
 /* Makes the namespaces that `path` is to be in. */
 int key_make_parents(const char *path);
+
+/* What a node is, in a word: "key", "namespace", "symlink" and so on. For good. */
+const char *key_type_name(mode_t mode);

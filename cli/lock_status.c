@@ -30,24 +30,6 @@ struct status {
 	int refusal;           /* why the token could not be read: a negative errno or 0 */
 };
 
-static const char *type_of(mode_t mode)
-{
-	switch (mode & S_IFMT) {
-	case S_IFREG:
-		return "key";
-	case S_IFDIR:
-		return "namespace";
-	case S_IFLNK:
-		return "symlink";
-	case S_IFIFO:
-		return "fifo";
-	case S_IFSOCK:
-		return "socket";
-	default:
-		return "device";
-	}
-}
-
 /* --- reading ------------------------------------------------------------------- */
 
 static int look(const struct lease *l, struct status *s)
@@ -104,7 +86,7 @@ static void print_object(const struct lease *l, const struct status *s, bool hel
 
 	json_add_string(object, "path", l->path);
 	json_object_object_add(object, "held", json_object_new_boolean(held));
-	json_add_string(object, "type", held ? type_of(s->st.st_mode) : NULL);
+	json_add_string(object, "type", held ? key_type_name(s->st.st_mode) : NULL);
 	json_add_number(object, "token", s->token); /* empty: null */
 	json_object_object_add(object, "holder", holder);
 	json_add_number(object, "ttl", s->ttl);
@@ -161,7 +143,7 @@ static void print_text(const struct status *s, bool held)
 	} else if (S_ISREG(s->st.st_mode) || S_ISDIR(s->st.st_mode)) {
 		print_line("unknown", strerror(abs(s->refusal)));
 	} else {
-		print_line("type", type_of(s->st.st_mode));
+		print_line("type", key_type_name(s->st.st_mode));
 	}
 }
 

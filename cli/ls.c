@@ -85,24 +85,6 @@ static int names_read(struct names *n, const char *path)
 	return 0;
 }
 
-static const char *type_name(mode_t mode)
-{
-	switch (mode & S_IFMT) {
-	case S_IFDIR:
-		return "namespace";
-	case S_IFREG:
-		return "key";
-	case S_IFLNK:
-		return "symlink";
-	case S_IFIFO:
-		return "fifo";
-	case S_IFSOCK:
-		return "socket";
-	default:
-		return "device";
-	}
-}
-
 /* What an entry has besides its stat; empty strings where it has none. */
 struct attributes {
 	char revision[KEY_ATTRIBUTE_SIZE], version[KEY_ATTRIBUTE_SIZE], ttl[KEY_ATTRIBUTE_SIZE];
@@ -160,7 +142,7 @@ static void print_json_entry(const char *name, const struct attributes *a, const
 	struct json_object *object = json_object_new_object();
 
 	json_add_bytes(object, "name", bytes_of_string(name));
-	json_add_string(object, "type", type_name(st->st_mode));
+	json_add_string(object, "type", key_type_name(st->st_mode));
 	json_object_object_add(
 		object, "size", S_ISREG(st->st_mode) ? json_object_new_int64(st->st_size) : NULL);
 	json_add_number(object, "revision", a->revision);

@@ -209,10 +209,10 @@ static int prepare_links(struct tree *t, const struct transition *tr, size_t i,
 	for (size_t k = 0; k < c->n_links; k++) {
 		const struct link *l = &c->links[k];
 
-		rc = find_parent(t, tr, prepared, i, &l->place, &parent);
 		if (!place_name_is_possible(place_name(&l->place))) {
 			continue;
 		}
+		rc = find_parent(t, tr, prepared, i, &l->place, &parent);
 		p->links[k].entry = entry_create(place_name(&l->place));
 		if (l->lock.token) {
 			p->links[k].lock = lock_create(&l->lock);
