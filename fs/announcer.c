@@ -66,6 +66,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/keep.h"
 #include "base/log.h"
 #include "base/mountinfo.h"
 #include "base/table.h"
@@ -100,7 +101,9 @@ enum job_state { WAITING, UNDER_WAY, DONE };
 
 struct job {
 	struct job *next;
-	struct table_link by_ino; /* JOB_MODIFY and JOB_WRITE */
+	struct table_link by_ino; /* but for JOB_MAKE */
+	uint64_t id;		  /* in the keep */
+	uint64_t answered;	  /* the request that has announced it; 0: none yet */
 	enum job_state state;	  /* under the lock */
 	enum job_kind kind;
 	uint64_t ino;
@@ -111,14 +114,22 @@ struct job {
 	int error;   /* errno of its call */
 	char *path;
 	const char *name; /* in path */
+	struct stat stat; /* JOB_REMOVE */
 	/* JOB_REMOVE in a namespace that has expired: the namespaces of the path, by
 	 * number. Other ones may have their names by then. NULL: those that are there. */
 	uint64_t *way;
 	size_t n_way;
 };
 
+/* In the keep; followed by the way and the path. */
+struct kept_job {
+	uint64_t kind, ino, parent, mode, answered, n_way;
+	struct stat stat;
+};
+
 struct announcer {
 	struct store *store;
+	struct keep *keep;
 	struct store_listener listener;
 	dev_t device;  /* of the mount; 0: unknown */
 	int mounts;    /* /proc/self/mountinfo */
@@ -141,8 +152,12 @@ struct announcer {
 	bool ending;
 
 	/* The loop's. */
-	struct table by_ino; /* jobs that more changes can be merged into */
-	unsigned n_removals;
+	struct table by_ino;   /* jobs that more changes can be merged into */
+	struct table removals; /* those that remove */
+	uint64_t next_job;
+	struct job *doubtful; /* until announcer_settle */
+	pid_t *former;	      /* threads of processes before us */
+	size_t n_former;
 	uint64_t n_lost; /* changes that were not announced */
 };
 
@@ -389,6 +404,52 @@ static uint64_t job_next(const struct job *j, uint64_t parent, const char *name)
 	return 0;
 }
 
+static void keep_job(struct announcer *a, const struct job *j)
+{
+	struct kept_job kept = {
+		.kind = j->kind,
+		.ino = j->ino,
+		.parent = j->parent,
+		.mode = j->mode,
+		.answered = j->answered,
+		.n_way = j->n_way,
+		.stat = j->stat,
+	};
+	size_t way = j->n_way * sizeof(*j->way);
+
+	keep_put(a->keep, KEEP_JOB, j->id, bytes_of(&kept, sizeof(kept)));
+	keep_write(a->keep, KEEP_JOB, j->id, sizeof(kept), bytes_of(j->way, way));
+	keep_write(a->keep, KEEP_JOB, j->id, sizeof(kept) + way, bytes_of_string(j->path));
+}
+
+static bool is_mergeable(const struct job *j)
+{
+	return j->kind == JOB_MODIFY || j->kind == JOB_WRITE;
+}
+
+/* A job is in the tables and the keep from here on, */
+static void enter(struct announcer *a, struct job *j)
+{
+	if (is_mergeable(j)) {
+		table_insert(&a->by_ino, &j->by_ino, hash_number(j->ino));
+	} else if (j->kind == JOB_REMOVE) {
+		table_insert(&a->removals, &j->by_ino, hash_number(j->ino));
+	}
+	keep_job(a, j);
+}
+
+/* and from here on no more. */
+static void leave(struct announcer *a, struct job *j)
+{
+	if (is_mergeable(j)) {
+		table_remove(&a->by_ino, &j->by_ino);
+	} else if (j->kind == JOB_REMOVE) {
+		table_remove(&a->removals, &j->by_ino);
+	}
+	keep_drop(a->keep, KEEP_JOB, j->id);
+	job_destroy(j);
+}
+
 static void push(struct announcer *a, struct job *j)
 {
 	pthread_mutex_lock(&a->lock);
@@ -429,58 +490,59 @@ static void lose(struct announcer *a, const char *why)
 	}
 }
 
-static void add(struct announcer *a, enum job_kind kind, uint64_t ino, uint64_t parent,
-	mode_t mode, struct bytes path, bool below_expired)
+static struct job *job_create(enum job_kind kind, const struct store_notice *n)
 {
-	bool mergeable = kind == JOB_MODIFY || kind == JOB_WRITE;
+	struct job *j = calloc(1, sizeof(*j));
+
+	if (j && job_set_path(j, n->path)) {
+		job_destroy(j);
+		j = NULL;
+	}
+	if (j) {
+		j->kind = kind;
+		j->ino = n->ino;
+		j->parent = n->parent;
+		j->mode = n->mode;
+		if (n->stat) {
+			j->stat = *n->stat;
+		}
+	}
+	return j;
+}
+
+static void add(struct announcer *a, enum job_kind kind, const struct store_notice *n)
+{
 	struct job *j;
 
-	if (mergeable && merge(a, kind, ino)) {
+	if ((kind == JOB_MODIFY || kind == JOB_WRITE) && merge(a, kind, n->ino)) {
 		return;
 	}
-	if (kind == JOB_REMOVE && a->n_removals >= MAX_JOBS) {
+	if (kind == JOB_REMOVE && a->removals.n_items >= MAX_JOBS) {
 		lose(a, "a call on the mount does not return");
-		store_forget(a->store, ino, 1);
 		return;
 	}
-	j = calloc(1, sizeof(*j));
-	if (!j || job_set_path(j, path) ||
-		(below_expired && job_set_way(j, a->store, parent))) {
+	j = job_create(kind, n);
+	if (!j || (n->below_expired && job_set_way(j, a->store, n->parent))) {
 		if (j) {
 			job_destroy(j);
 		}
 		log_error("out of memory: a change is not announced");
-		if (kind == JOB_REMOVE) {
-			store_forget(a->store, ino, 1);
-		}
 		return;
 	}
-	j->kind = kind;
-	j->ino = ino;
-	j->parent = parent;
-	j->mode = mode;
-	if (mergeable) {
-		table_insert(&a->by_ino, &j->by_ino, hash_number(ino));
-	}
-	a->n_removals += kind == JOB_REMOVE;
+	j->id = ++a->next_job;
+	enter(a, j);
 	push(a, j);
 }
 
 static void on_notice(void *arg, const struct store_notice *n)
 {
-	struct announcer *a = arg;
+	static const enum job_kind kinds[] = {
+		[STORE_NOTICE_MODIFIED] = JOB_MODIFY,
+		[STORE_NOTICE_WRITTEN] = JOB_WRITE,
+		[STORE_NOTICE_REMOVED] = JOB_REMOVE,
+	};
 
-	switch (n->kind) {
-	case STORE_NOTICE_MODIFIED:
-		add(a, JOB_MODIFY, n->ino, 0, n->mode, n->path, false);
-		break;
-	case STORE_NOTICE_WRITTEN:
-		add(a, JOB_WRITE, n->ino, 0, n->mode, n->path, false);
-		break;
-	case STORE_NOTICE_REMOVED:
-		add(a, JOB_REMOVE, n->ino, n->parent, n->mode, n->path, n->below_expired);
-		break;
-	}
+	add(arg, kinds[n->kind], n);
 }
 
 /* Whether a job has been under way for so long that nobody can wait for it. */
@@ -498,10 +560,10 @@ static unsigned room(void *arg)
 {
 	struct announcer *a = arg;
 
-	if (a->n_removals >= MAX_REMOVALS) {
+	if (a->removals.n_items >= MAX_REMOVALS) {
 		return is_stuck(a) ? 1 : 0; /* lost in the end, see add */
 	}
-	return MAX_REMOVALS - a->n_removals;
+	return MAX_REMOVALS - (unsigned)a->removals.n_items;
 }
 
 /* Tries a job again that was led astray. Returns whether it does. */
@@ -522,6 +584,8 @@ static bool retry(struct announcer *a, struct job *j)
 	if (r || job_set_path(j, buffer_bytes(&path))) {
 		return false; /* it has gone with what it was in */
 	}
+	j->answered = 0;
+	keep_job(a, j);
 	push(a, j);
 	return true;
 }
@@ -544,13 +608,7 @@ void announcer_dispatch(struct announcer *a)
 		if (done->error == EROFS) {
 			lose(a, "the file system is mounted read-only");
 		}
-		if (done->kind == JOB_REMOVE) {
-			a->n_removals--;
-			store_forget(a->store, done->ino, 1);
-		} else if (done->kind != JOB_MAKE) {
-			table_remove(&a->by_ino, &done->by_ino);
-		}
-		job_destroy(done);
+		leave(a, done);
 	}
 }
 
@@ -572,6 +630,21 @@ static struct job *job_of(struct announcer *a)
 	return j;
 }
 
+bool announcer_stat(struct announcer *a, uint64_t ino, struct stat *st)
+{
+	struct table_link *l = table_first(&a->removals, hash_number(ino));
+
+	for (; l; l = table_next(l)) {
+		const struct job *j = container_of(l, struct job, by_ino);
+
+		if (j->ino == ino) {
+			*st = j->stat;
+			return true;
+		}
+	}
+	return store_stat_removed(a->store, ino, st) == 0;
+}
+
 static bool is_about(const struct job *j, uint64_t parent, const char *name)
 {
 	return j->parent == parent && strcmp(j->name, name) == 0;
@@ -591,16 +664,15 @@ enum announcer_answer announcer_lookup(struct announcer *a, uint64_t parent, con
 		uint64_t next = job_next(j, parent, name);
 
 		if (next && next != ino) {
-			return store_stat_removed(a->store, next, st) == 0 ? ANNOUNCER_NODE :
-									     ANNOUNCER_NOTHING;
+			return announcer_stat(a, next, st) ? ANNOUNCER_NODE : ANNOUNCER_NOTHING;
 		}
 	}
 	switch (j->kind) {
 	case JOB_REMOVE:
 		if (is_about(j, parent, name)) {
 			j->misled = false;
-			return store_stat_removed(a->store, j->ino, st) == 0 ? ANNOUNCER_NODE :
-									      ANNOUNCER_NOTHING;
+			*st = j->stat;
+			return ANNOUNCER_NODE;
 		}
 		break;
 	case JOB_MAKE:
@@ -633,7 +705,14 @@ enum announcer_answer announcer_lookup(struct announcer *a, uint64_t parent, con
 	return ANNOUNCER_NOTHING;
 }
 
-bool announcer_removed(struct announcer *a, uint64_t parent, const char *name)
+/* What was to be announced is, once this request is answered. */
+static void note_answer(struct announcer *a, struct job *j, uint64_t request)
+{
+	j->answered = request;
+	keep_job(a, j);
+}
+
+bool announcer_removed(struct announcer *a, uint64_t parent, const char *name, uint64_t request)
 {
 	struct job *j = job_of(a);
 	uint64_t ino = store_number(a->store, parent, name);
@@ -645,12 +724,19 @@ bool announcer_removed(struct announcer *a, uint64_t parent, const char *name)
 		return false; /* a namespace that happens to have that name */
 	}
 	if (ino && store_getattr(a->store, &caller, ino, &st, &lifetime) == 0) {
-		add(a, JOB_MAKE, ino, parent, st.st_mode, bytes_of_string(j->path), false);
+		add(a, JOB_MAKE, &(struct store_notice){
+			.ino = ino,
+			.parent = parent,
+			.mode = st.st_mode,
+			.path = bytes_of_string(j->path),
+		});
 	}
+	note_answer(a, j, request);
 	return true;
 }
 
-int announcer_made(struct announcer *a, uint64_t parent, const char *name, struct stat *st)
+int announcer_made(struct announcer *a, uint64_t parent, const char *name, uint64_t request,
+	struct stat *st)
 {
 	const struct store_caller caller = {0};
 	struct job *j = job_of(a);
@@ -659,12 +745,144 @@ int announcer_made(struct announcer *a, uint64_t parent, const char *name, struc
 	if (!j || j->kind != JOB_MAKE || !is_about(j, parent, name)) {
 		return STORE_NOT_FOUND;
 	}
+	note_answer(a, j, request);
 	return store_lookup(a->store, &caller, parent, name, st, &lifetime);
 }
 
 void announcer_permit(struct stat *st)
 {
 	st->st_mode |= S_ISDIR(st->st_mode) ? S_IRWXU : S_IWUSR;
+}
+
+/* --- taking over ------------------------------------------------------------------- */
+
+struct restoration {
+	struct announcer *a;
+	struct job *jobs; /* by their numbers */
+	int rc;
+};
+
+static struct job *job_restore(struct bytes b)
+{
+	struct store_notice n = {.kind = STORE_NOTICE_REMOVED};
+	struct kept_job kept;
+	struct job *j;
+	size_t way;
+
+	if (b.size < sizeof(kept)) {
+		return NULL;
+	}
+	memcpy(&kept, b.data, sizeof(kept));
+	way = (size_t)kept.n_way * sizeof(*j->way);
+	n.ino = kept.ino;
+	n.parent = kept.parent;
+	n.mode = (mode_t)kept.mode;
+	n.stat = &kept.stat;
+	n.path = bytes_of(b.data + sizeof(kept) + way, b.size - sizeof(kept) - way);
+	j = job_create((enum job_kind)kept.kind, &n);
+	if (j && way > 0) {
+		j->way = malloc(way);
+		if (!j->way) {
+			job_destroy(j);
+			return NULL;
+		}
+		memcpy(j->way, b.data + sizeof(kept), way);
+		j->n_way = (size_t)kept.n_way;
+	}
+	if (j) {
+		j->answered = kept.answered;
+	}
+	return j;
+}
+
+static void restore_job(void *arg, uint64_t id, struct bytes b)
+{
+	struct restoration *r = arg;
+	struct job *j = job_restore(b), **at = &r->jobs;
+
+	if (!j) {
+		r->rc = -ENOMEM;
+		return;
+	}
+	j->id = id;
+	while (*at && (*at)->id < id) {
+		at = &(*at)->next;
+	}
+	j->next = *at;
+	*at = j;
+	r->a->next_job = id > r->a->next_job ? id : r->a->next_job;
+}
+
+static void restore_former(void *arg, uint64_t thread, struct bytes b)
+{
+	struct restoration *r = arg;
+	pid_t *former = realloc(r->a->former, (r->a->n_former + 1) * sizeof(*former));
+
+	(void)b;
+	if (!former) {
+		r->rc = -ENOMEM;
+		return;
+	}
+	r->a->former = former;
+	former[r->a->n_former++] = (pid_t)thread;
+}
+
+static int restore(struct announcer *a)
+{
+	struct restoration r = {.a = a};
+	struct job *next;
+
+	keep_each(a->keep, KEEP_ANNOUNCER, restore_former, &r);
+	keep_each(a->keep, KEEP_JOB, restore_job, &r);
+	for (struct job *j = r.jobs; j; j = next) {
+		next = j->next;
+		enter(a, j);
+		if (j->answered) {
+			j->next = a->doubtful;
+			a->doubtful = j;
+		} else {
+			push(a, j);
+		}
+	}
+	return r.rc;
+}
+
+bool announcer_was(const struct announcer *a, pid_t thread)
+{
+	for (size_t i = 0; i < a->n_former; i++) {
+		if (a->former[i] == thread) {
+			return true;
+		}
+	}
+	return false;
+}
+
+void announcer_resent(struct announcer *a, uint64_t request)
+{
+	for (struct job *j = a->doubtful; j; j = j->next) {
+		if (j->answered == request) {
+			j->answered = 0;
+		}
+	}
+}
+
+void announcer_settle(struct announcer *a)
+{
+	struct job *next;
+
+	for (struct job *j = a->doubtful; j; j = next) {
+		next = j->next;
+		if (j->answered) {
+			leave(a, j);
+		} else {
+			push(a, j);
+		}
+	}
+	a->doubtful = NULL;
+	for (size_t i = 0; i < a->n_former; i++) {
+		keep_drop(a->keep, KEEP_ANNOUNCER, (uint64_t)a->former[i]);
+	}
+	a->n_former = 0;
 }
 
 /* --- the private view of the mount ------------------------------------------------ */
@@ -767,7 +985,7 @@ static int clone_without_privilege(const char *dir)
 
 /* --- beginning and end --------------------------------------------------------------- */
 
-int announcer_create(struct announcer **out, struct store *store)
+int announcer_create(struct announcer **out, struct store *store, struct keep *keep)
 {
 	struct announcer *a = calloc(1, sizeof(*a));
 
@@ -775,13 +993,14 @@ int announcer_create(struct announcer **out, struct store *store)
 		return -ENOMEM;
 	}
 	a->store = store;
+	a->keep = keep;
 	a->listener = (struct store_listener){.notice = on_notice, .room = room, .arg = a};
 	a->tail = &a->queue;
 	a->root = a->mounts = -1;
 	a->completed = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	pthread_mutex_init(&a->lock, NULL);
 	pthread_cond_init(&a->wake, NULL);
-	if (a->completed < 0 || table_init(&a->by_ino)) {
+	if (a->completed < 0 || table_init(&a->by_ino) || table_init(&a->removals) || restore(a)) {
 		announcer_destroy(a);
 		return -ENOMEM;
 	}
@@ -809,6 +1028,7 @@ static int start_thread(struct announcer *a)
 	}
 	close(root); /* in our table; the thread has its own */
 	a->started = true;
+	keep_put(a->keep, KEEP_ANNOUNCER, (uint64_t)atomic_load(&a->tid), bytes_of("", 0));
 	return 0;
 }
 
@@ -913,7 +1133,10 @@ void announcer_destroy(struct announcer *a)
 	}
 	destroy_jobs(a->queue);
 	destroy_jobs(a->finished);
+	destroy_jobs(a->doubtful);
 	table_finish(&a->by_ino);
+	table_finish(&a->removals);
+	free(a->former);
 	if (a->completed >= 0) {
 		close(a->completed);
 	}

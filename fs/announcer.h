@@ -25,8 +25,11 @@ enum announcer_answer {
 	ANNOUNCER_NOTHING,
 };
 
-/* Begins to listen to the store. 0 or a negative errno. */
-int announcer_create(struct announcer **out, struct store *store);
+struct keep;
+
+/* Begins to listen to the store. What another process has left in the keep is announced, too.
+ * Both are borrowed. 0 or a negative errno. */
+int announcer_create(struct announcer **out, struct store *store, struct keep *keep);
 
 /* The mount answers: from now on events are raised there. `dir` is borrowed for
  * good. Without the right to a private view of the mount, logged, there will be
@@ -51,6 +54,15 @@ void announcer_stop(struct announcer *a);
 /* Waits for the thread, which must have been stopped. NULL is fine. */
 void announcer_destroy(struct announcer *a);
 
+/* --- taking over ------------------------------------------------------------ */
+
+/* Whether a thread was the announcer of a process before us. */
+bool announcer_was(const struct announcer *a, pid_t thread);
+/* A request of such a thread was sent once more: so it had not been answered. */
+void announcer_resent(struct announcer *a, uint64_t request);
+/* None is sent once more from now on: what was answered has been announced. */
+void announcer_settle(struct announcer *a);
+
 /* --- for the request handlers --------------------------------------------- */
 
 /* Whether a request is the announcer's own. */
@@ -60,12 +72,19 @@ bool announcer_is(const struct announcer *a, pid_t thread);
 enum announcer_answer announcer_lookup(struct announcer *a, uint64_t parent, const char *name,
 	struct stat *st);
 
-/* It has removed what it was told to remove; false: that is not what this is. */
-bool announcer_removed(struct announcer *a, uint64_t parent, const char *name);
+/* It has removed what it was told to remove; false: that is not what this is. `request` is the
+ * number of that request. */
+bool announcer_removed(
+	struct announcer *a, uint64_t parent, const char *name, uint64_t request);
 
 /* Its making of `name` in `parent`: 0 and the node that is there, or
  * STORE_NOT_FOUND. */
-int announcer_made(struct announcer *a, uint64_t parent, const char *name, struct stat *st);
+int announcer_made(struct announcer *a, uint64_t parent, const char *name, uint64_t request,
+	struct stat *st);
+
+/* The attributes of what it is to remove, or has on its way there, as they were. False: it is
+ * nothing of that kind. */
+bool announcer_stat(struct announcer *a, uint64_t ino, struct stat *st);
 
 /* The handle of whatever it opens; nothing is ever read or written by it. */
 #define ANNOUNCER_HANDLE UINT64_MAX

@@ -9,6 +9,8 @@
 #include "fs/control.h"
 
 #include "base/cleanup.h"
+#include "base/keep.h"
+#include "base/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -39,6 +41,7 @@ struct view {
 
 struct control {
 	struct store *store;
+	struct keep *keep;
 	uid_t uid;
 	gid_t gid;
 	bool has_journal;
@@ -52,7 +55,34 @@ struct control {
 	struct timespec journal_time;
 };
 
-int control_create(struct control **out, struct store *store)
+static struct view *free_slot(struct control *c);
+
+/* The log is opened anew: what was read of it and is gone now is not there a second time. */
+static void restore(void *arg, uint64_t handle, struct bytes b)
+{
+	struct control *c = arg;
+	struct view v = {.handle = handle}, *slot = free_slot(c);
+
+	if (!slot || b.size < sizeof(v.ino)) {
+		return;
+	}
+	memcpy(&v.ino, b.data, sizeof(v.ino));
+	if (v.ino == JOURNAL ? store_log_open(c->store, &v.log) :
+			buffer_append(&v.text, b.data + sizeof(v.ino), b.size - sizeof(v.ino))) {
+		log_warning("an open file of " CONTROL_NAME " could not be taken over");
+		return;
+	}
+	*slot = v;
+	c->next_handle = handle >= c->next_handle ? handle + 1 : c->next_handle;
+}
+
+static void keep_view(struct control *c, const struct view *v)
+{
+	keep_put(c->keep, KEEP_VIEW, v->handle, bytes_of(&v->ino, sizeof(v->ino)));
+	keep_write(c->keep, KEEP_VIEW, v->handle, sizeof(v->ino), buffer_bytes(&v->text));
+}
+
+int control_create(struct control **out, struct store *store, struct keep *keep)
 {
 	struct control *c = calloc(1, sizeof(*c));
 	struct store_log *log;
@@ -61,6 +91,7 @@ int control_create(struct control **out, struct store *store)
 		return -ENOMEM;
 	}
 	c->store = store;
+	c->keep = keep;
 	c->uid = getuid();
 	c->gid = getgid();
 	c->next_handle = 1;
@@ -70,6 +101,7 @@ int control_create(struct control **out, struct store *store)
 		c->has_journal = true;
 		store_log_close(log);
 	}
+	keep_each(keep, KEEP_VIEW, restore, c);
 	*out = c;
 	return 0;
 }
@@ -183,6 +215,7 @@ int control_open(struct control *c, uint64_t ino, int flags, uint64_t *handle)
 	}
 	v.handle = c->next_handle++;
 	*slot = v;
+	keep_view(c, &v);
 	*handle = v.handle;
 	return 0;
 }
@@ -221,6 +254,7 @@ void control_release(struct control *c, uint64_t handle)
 	struct view *v = find_view(c, handle);
 
 	if (v) {
+		keep_drop(c->keep, KEEP_VIEW, handle);
 		view_close(v);
 	}
 }

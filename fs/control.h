@@ -22,8 +22,10 @@
 
 struct control;
 
-/* The store is borrowed and must outlive it. */
-int control_create(struct control **out, struct store *store);
+struct keep;
+
+/* Both are borrowed and must outlive it; what another process had open is open again. */
+int control_create(struct control **out, struct store *store, struct keep *keep);
 /* Closes what is open. NULL is fine. */
 void control_destroy(struct control *c);
 

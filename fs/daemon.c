@@ -79,7 +79,7 @@ int daemon_init(struct daemon *d, bool foreground)
 	return 0;
 }
 
-static void detach(void)
+void daemon_detach(void)
 {
 	int null;
 
@@ -131,7 +131,7 @@ void daemon_ready(struct daemon *d)
 	if (d->pipe < 0) {
 		return;
 	}
-	detach();
+	daemon_detach();
 	if (write(d->pipe, "", 1) < 0) {
 		log_warning("the process that started this one is gone");
 	}

@@ -20,3 +20,6 @@ int daemon_init(struct daemon *d, bool foreground);
 /* The mount answers: lets go of the terminal, logs to syslog from here on, and
  * lets the parent end. Tells systemd, if it asks to be told. */
 void daemon_ready(struct daemon *d);
+
+/* Lets go of the terminal and the directory that one was started in; to syslog from here on. */
+void daemon_detach(void);

@@ -32,10 +32,13 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/keep.h"
+#include "base/log.h"
 #include "fs/filter.h"
 #include "fs/ops.h"
 #include "fs/pattern.h"
 #include "fs/ring.h"
+#include "fs/session.h"
 #include "store/event.h"
 
 #include <errno.h>
@@ -66,6 +69,13 @@ struct waiter {
 	size_t size;
 };
 
+/* A position that the log can find again. */
+struct mark {
+	uint64_t revision; /* up to this he has had all */
+	uint32_t lines;	   /* of the one after it so many lines */
+	struct bytes rest; /* and of the next line all but these bytes; borrowed */
+};
+
 struct stream {
 	struct stream *next;
 	struct events *ev;
@@ -89,10 +99,19 @@ struct stream {
 
 	struct waiter *waiters;
 	struct fuse_pollhandle *poll;
+	uint64_t poll_handle; /* the kernel's, of the same; of one before us if poll is NULL */
+
+	/* What was given to the reader: see "outliving the process". */
+	struct mark given;
+	uint64_t answered; /* the last request that was */
+	uint64_t skip_revision;
+	uint32_t skip; /* lines of that revision that he has had */
+	bool in_line;  /* the text begins in the middle of one */
 };
 
 struct events {
 	struct store *store;
+	struct keep *keep;
 	struct stream *streams;
 	struct stream *turn; /* whose replay is next; NULL: the first */
 	unsigned n_streams;
@@ -278,7 +297,9 @@ static void on_past_event(void *arg, const struct store_event *e)
 		(void)event_encode(e, &s->text);
 		return;
 	}
-	if (s->too_large != e->revision && wants(s, e->path)) {
+	if (s->skip > 0 && e->revision == s->skip_revision && wants(s, e->path)) {
+		s->skip--;
+	} else if (s->too_large != e->revision && wants(s, e->path)) {
 		struct store_event last = *e;
 
 		last.more = false;
@@ -318,6 +339,87 @@ static int replay_some(struct stream *s)
 	return enter_ring(s);
 }
 
+/* --- streams: outliving the process --------------------------------------------- */
+
+/* Followed by the pattern, and the rest of a line. */
+struct kept_stream {
+	uint64_t opened, revision, answered, poll_handle;
+	uint32_t lines, pattern_size;
+	bool was_read, has_pattern;
+};
+
+#define BEFORE (UINT64_C(1) << 63) /* the number of the object that says how it was before */
+
+static void keep_mark(const struct stream *s, uint64_t id, const struct mark *m)
+{
+	struct bytes pattern = bytes_of_string(s->pattern ? s->pattern : "");
+	struct keep *k = s->ev->keep;
+	struct kept_stream kept;
+
+	memset(&kept, 0, sizeof(kept));
+	kept.opened = s->opened;
+	kept.revision = m->revision;
+	kept.lines = m->lines;
+	kept.answered = s->answered;
+	kept.poll_handle = s->poll_handle;
+	kept.pattern_size = (uint32_t)pattern.size;
+	kept.was_read = s->was_read;
+	kept.has_pattern = s->pattern != NULL;
+	keep_put(k, KEEP_STREAM, id, bytes_of(&kept, sizeof(kept)));
+	keep_write(k, KEEP_STREAM, id, sizeof(kept), pattern);
+	keep_write(k, KEEP_STREAM, id, sizeof(kept) + pattern.size, m->rest);
+}
+
+static void keep_stream(const struct stream *s)
+{
+	keep_mark(s, s->handle, &s->given);
+}
+
+/* A line was given whole, or its last piece. */
+static void mark_line(struct stream *s, uint64_t revision, bool more)
+{
+	if (revision != s->given.revision + 1 || !more) {
+		s->given.lines = 0;
+	}
+	if (more) {
+		s->given.revision = revision - 1;
+		s->given.lines++;
+	} else if (revision > s->given.revision) {
+		s->given.revision = revision;
+	}
+	s->given.rest.size = 0;
+}
+
+/* The same for a line of text: what it says of itself. No value can have such a piece in
+ * it, for its quotes would be escaped. */
+static void mark_text(struct stream *s, const char *line, size_t size)
+{
+	static const char name[] = "\"revision\":", first[] = "\"first\":"; /* of a lost one */
+	const char *at = memmem(line, size, name, strlen(name));
+	bool more = size >= strlen(MORE) &&
+		memcmp(line + size - strlen(MORE), MORE, strlen(MORE)) == 0;
+
+	if (at) {
+		mark_line(s, strtoull(at + strlen(name), NULL, 10), more);
+	} else if ((at = memmem(line, size, first, strlen(first)))) {
+		mark_line(s, strtoull(at + strlen(first), NULL, 10) - 1, false);
+	}
+}
+
+/* Where it is, of the line that is being given in pieces. */
+static void mark_rest(struct stream *s)
+{
+	const char *start = s->text.data + s->text_start, *end;
+
+	s->given.rest = bytes_of(NULL, 0);
+	if (s->partial) {
+		s->given.rest = bytes_of(
+			s->partial->data + s->partial_start, s->partial->size - s->partial_start);
+	} else if (s->in_line && (end = memchr(start, '\n', text_size(s)))) {
+		s->given.rest = bytes_of(start, (size_t)(end - start) + 1);
+	}
+}
+
 /* --- streams: answers --------------------------------------------------------- */
 
 /* Adds bytes to an answer: a whole line, or the beginning of one that is larger than
@@ -352,6 +454,10 @@ static bool take_text(struct stream *s, struct buffer *out, size_t limit)
 		size_t size = end ? (size_t)(end - start) + 1 : text_size(s);
 		size_t n = take(out, limit, start, size);
 
+		if (n > 0 && !s->in_line) {
+			mark_text(s, start, size);
+		}
+		s->in_line = n > 0 ? n < size : s->in_line;
 		text_drop(s, n);
 		if (n < size) {
 			return false;
@@ -423,6 +529,7 @@ static void collect(struct stream *s, struct buffer *out, size_t size)
 			return;
 		}
 		pass(s, l);
+		mark_line(s, l->revision, l->more);
 		if (n < l->size) {
 			l->refs++;
 			s->partial = l;
@@ -436,7 +543,11 @@ static void answer(struct stream *s, fuse_req_t req, size_t size)
 {
 	struct buffer *out = &s->ev->scratch;
 
+	s->answered = session_request(frontend_of(req)->session);
+	keep_mark(s, s->handle | BEFORE, &s->given);
 	collect(s, out, size);
+	mark_rest(s);
+	keep_stream(s);
 	if (out->size == 0 && !s->ended) {
 		fuse_reply_err(req, ENOMEM);
 	} else {
@@ -494,6 +605,8 @@ static bool serve(struct stream *s)
 		fuse_lowlevel_notify_poll(s->poll);
 		fuse_pollhandle_destroy(s->poll);
 		s->poll = NULL;
+		s->poll_handle = 0;
+		keep_stream(s);
 	}
 	return looked > 0;
 }
@@ -567,10 +680,32 @@ int events_write(struct events *ev, uint64_t handle, struct bytes line)
 	}
 	free(s->pattern);
 	s->pattern = f.pattern;
+	s->given = (struct mark){.revision = f.since};
+	keep_stream(s);
 	return 0;
 }
 
 /* --- requests ----------------------------------------------------------------- */
+
+/* NULL without memory. */
+static struct stream *create(struct events *ev, uint64_t handle)
+{
+	struct stream *s = calloc(1, sizeof(*s));
+
+	if (!s) {
+		return NULL;
+	}
+	watch(ev);
+	s->ev = ev;
+	s->handle = handle;
+	s->ended = ev->ended;
+	s->at = ring_end(&ev->ring);
+	s->opened = s->last = s->given.revision = store_revision(ev->store);
+	s->next = ev->streams;
+	ev->streams = s;
+	ev->n_streams++;
+	return s;
+}
 
 int events_open(struct events *ev, uint64_t *handle)
 {
@@ -579,20 +714,12 @@ int events_open(struct events *ev, uint64_t *handle)
 	if (ev->n_streams >= MAX_STREAMS) {
 		return -EMFILE;
 	}
-	s = calloc(1, sizeof(*s));
+	s = create(ev, ev->next_handle);
 	if (!s) {
 		return -ENOMEM;
 	}
-	watch(ev);
-	s->ev = ev;
-	s->handle = ev->next_handle++;
-	s->ended = ev->ended;
-	s->at = ring_end(&ev->ring);
-	s->opened = s->last = store_revision(ev->store);
-	s->next = ev->streams;
-	ev->streams = s;
-	ev->n_streams++;
-	*handle = s->handle;
+	*handle = ev->next_handle++;
+	keep_stream(s);
 	return 0;
 }
 
@@ -613,6 +740,97 @@ static void destroy(struct stream *s)
 	free(s);
 }
 
+/* --- taking over --------------------------------------------------------------- */
+
+/* Goes on from a mark that was kept. */
+static int go_on(struct stream *s, const struct kept_stream *kept, struct bytes rest)
+{
+	struct buffer text = {0};
+	int rc = seek(s, kept->revision);
+
+	rc = rc ? rc : buffer_append(&text, rest.data, rest.size);
+	rc = rc ? rc : buffer_append(&text, s->text.data, s->text.size);
+	if (rc) {
+		buffer_finish(&text);
+		return rc;
+	}
+	buffer_finish(&s->text);
+	line_unref(s->partial);
+	s->partial = NULL;
+	s->text = text;
+	s->in_line = rest.size > 0;
+	s->skip_revision = kept->revision + 1;
+	s->skip = kept->lines;
+	s->given = (struct mark){.revision = kept->revision, .lines = kept->lines};
+	mark_rest(s);
+	return 0;
+}
+
+static bool kept_stream(struct bytes *b, struct kept_stream *kept, struct bytes *pattern)
+{
+	if (b->size < sizeof(*kept)) {
+		return false;
+	}
+	memcpy(kept, b->data, sizeof(*kept));
+	*pattern = bytes_of(b->data + sizeof(*kept), kept->pattern_size);
+	*b = bytes_of(b->data + sizeof(*kept) + kept->pattern_size,
+		b->size - sizeof(*kept) - kept->pattern_size);
+	return true;
+}
+
+static void restore(void *arg, uint64_t id, struct bytes b)
+{
+	struct events *ev = arg;
+	struct kept_stream kept;
+	struct bytes pattern;
+	struct stream *s;
+
+	if ((id & BEFORE) || !kept_stream(&b, &kept, &pattern)) {
+		return;
+	}
+	s = create(ev, id);
+	if (s && kept.has_pattern) {
+		s->pattern = strndup(pattern.size ? pattern.data : "", pattern.size);
+	}
+	if (!s || (kept.has_pattern && !s->pattern) || go_on(s, &kept, b)) {
+		log_error("out of memory: a stream of events has come to its end");
+		if (s) {
+			s->ended = true;
+		}
+		return;
+	}
+	s->opened = kept.opened;
+	s->was_read = kept.was_read;
+	s->answered = kept.answered;
+	s->poll_handle = kept.poll_handle;
+	ev->next_handle = id >= ev->next_handle ? id + 1 : ev->next_handle;
+	ev->fresh = true;
+}
+
+/* The last answer did not get through. */
+static void take_back(struct stream *s)
+{
+	struct kept_stream kept;
+	struct bytes b, pattern;
+
+	if (keep_find(s->ev->keep, KEEP_STREAM, s->handle | BEFORE, &b) &&
+		kept_stream(&b, &kept, &pattern) && go_on(s, &kept, b)) {
+		log_error("out of memory: a stream of events has come to its end");
+		s->ended = true;
+	}
+}
+
+void events_wake(struct events *ev, struct session *session)
+{
+	for (struct stream *s = ev->streams; s; s = s->next) {
+		if (s->poll_handle && !s->poll) {
+			session_wake_poll(session, s->poll_handle);
+			s->poll_handle = 0;
+			keep_stream(s);
+		}
+	}
+}
+
 void events_release(struct events *ev, uint64_t handle)
 {
 	struct stream **at = &ev->streams;
@@ -629,6 +847,8 @@ void events_release(struct events *ev, uint64_t handle)
 	if (ev->turn == s) {
 		ev->turn = s->next;
 	}
+	keep_drop(ev->keep, KEEP_STREAM, handle);
+	keep_drop(ev->keep, KEEP_STREAM, handle | BEFORE);
 	if (--ev->n_streams == 0) {
 		ev->idle_since = clock_elapsed(&clock_system);
 	}
@@ -644,7 +864,14 @@ void events_read(struct events *ev, uint64_t handle, fuse_req_t req, size_t size
 		fuse_reply_err(req, EBADF);
 		return;
 	}
-	s->was_read = true;
+	if (session_is_resent(frontend_of(req)->session) &&
+		session_request(frontend_of(req)->session) == s->answered) {
+		take_back(s);
+	}
+	if (!s->was_read) {
+		s->was_read = true;
+		keep_stream(s);
+	}
 	if (!s->waiters && is_ready(s, &looked)) {
 		answer(s, req, size);
 	} else if (flags & O_NONBLOCK) {
@@ -655,7 +882,8 @@ void events_read(struct events *ev, uint64_t handle, fuse_req_t req, size_t size
 	ev->fresh |= looked == 0;
 }
 
-unsigned events_poll(struct events *ev, uint64_t handle, struct fuse_pollhandle *ph)
+unsigned events_poll(
+	struct events *ev, uint64_t handle, struct fuse_pollhandle *ph, uint64_t number)
 {
 	struct stream *s = find(ev, handle);
 	unsigned looked = MAX_LOOK;
@@ -672,6 +900,8 @@ unsigned events_poll(struct events *ev, uint64_t handle, struct fuse_pollhandle 
 			fuse_pollhandle_destroy(s->poll);
 		}
 		s->poll = ph;
+		s->poll_handle = number;
+		keep_stream(s);
 	}
 	ready |= is_ready(s, &looked) ? POLLIN | POLLRDNORM : 0;
 	ready |= s->was_read ? 0 : POLLOUT | POLLWRNORM;
@@ -738,7 +968,7 @@ void events_end(struct events *ev)
 	events_hang_up(ev);
 }
 
-int events_create(struct events **out, struct store *store)
+int events_create(struct events **out, struct store *store, struct keep *keep)
 {
 	struct events *ev = calloc(1, sizeof(*ev));
 
@@ -746,7 +976,9 @@ int events_create(struct events **out, struct store *store)
 		return -ENOMEM;
 	}
 	ev->store = store;
+	ev->keep = keep;
 	ev->next_handle = 1;
+	keep_each(keep, KEEP_STREAM, restore, ev);
 	*out = ev;
 	return 0;
 }

@@ -16,9 +16,14 @@
 struct events;
 struct fuse_pollhandle;
 struct fuse_req;
+struct keep;
+struct session;
 
-/* The store is borrowed and must outlive it. 0 or -ENOMEM. */
-int events_create(struct events **out, struct store *store);
+/* Both are borrowed and must outlive it; streams that another process had open go on. 0 or
+ * -ENOMEM. */
+int events_create(struct events **out, struct store *store, struct keep *keep);
+/* Those who polled when another process was to tell them are told to ask again. */
+void events_wake(struct events *ev, struct session *session);
 /* After the loop has ended. NULL is fine. */
 void events_destroy(struct events *ev);
 
@@ -34,8 +39,9 @@ void events_read(struct events *ev, uint64_t handle, struct fuse_req *req, size_
 int events_write(struct events *ev, uint64_t handle, struct bytes line);
 
 /* What poll(2) is to be told; `ph` (owned from here on) may be NULL, else it is
- * notified when that changes. */
-unsigned events_poll(struct events *ev, uint64_t handle, struct fuse_pollhandle *ph);
+ * notified when that changes. `number` is the kernel's for the same. */
+unsigned events_poll(
+	struct events *ev, uint64_t handle, struct fuse_pollhandle *ph, uint64_t number);
 
 /* Answers who waits for what has come, and goes on with what is read from the log, for
  * about a millisecond. Returns ns until it wants to be called again, 0 for at once,

@@ -12,7 +12,6 @@
 
 #include "fs/loop.h"
 
-#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "fs/announcer.h"
@@ -23,9 +22,7 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <time.h>
 
 #define BATCH 64
@@ -35,39 +32,12 @@
 struct state {
 	const struct loop *loop;
 	struct fuse_session *fuse;
-	struct fuse_buf request;
 	bool announced;
 	bool working; /* the store has more to do at once */
 	int64_t due;  /* by when store_tick has to be called */
 	int64_t end;  /* when to give up waiting for the mount to end; INT64_MAX: not ending */
+	enum loop_result result;
 };
-
-static void ending_signals(sigset_t *set)
-{
-	sigemptyset(set);
-	sigaddset(set, SIGTERM);
-	sigaddset(set, SIGINT);
-	sigaddset(set, SIGHUP);
-}
-
-void loop_block_signals(void)
-{
-	sigset_t set;
-
-	ending_signals(&set);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	signal(SIGPIPE, SIG_IGN);
-}
-
-bool loop_signal_is_pending(void)
-{
-	sigset_t set;
-
-	if (sigpending(&set) < 0) {
-		return false;
-	}
-	return sigismember(&set, SIGTERM) || sigismember(&set, SIGINT) || sigismember(&set, SIGHUP);
-}
 
 static int64_t now(void)
 {
@@ -90,38 +60,40 @@ static void tick(struct state *st)
 static bool serve(struct state *st)
 {
 	for (int n = 0; n < BATCH && now() < st->due; n++) {
-		int size = fuse_session_receive_buf(st->fuse, &st->request);
+		int r = session_serve(st->loop->session);
 
-		if (size == -EINTR) {
-			continue;
-		}
-		if (size < 0 && size != -EAGAIN) {
-			log_error("/dev/fuse: %s", strerror(-size));
+		if (r < 0 && r != -EAGAIN) {
+			if (r != -ENODEV) {
+				log_error("/dev/fuse: %s", strerror(-r));
+			}
 			fuse_session_exit(st->fuse);
 		}
-		if (size <= 0) {
+		if (r < 0) {
 			return false;
 		}
-		fuse_session_process_buf(st->fuse, &st->request);
 	}
 	return true;
 }
 
-static void take_signal(struct state *st, int fd)
+/* What the supervisor wants. It has taken the mount away when it tells us to end. */
+static void take_command(struct state *st)
 {
-	struct signalfd_siginfo info;
-
-	if (read(fd, &info, sizeof(info)) != sizeof(info)) {
-		return;
+	switch (st->loop->command(st->loop->arg)) {
+	case LOOP_GO_ON:
+		break;
+	case LOOP_END:
+		if (st->end != INT64_MAX) {
+			fuse_session_exit(st->fuse); /* told twice */
+			break;
+		}
+		st->end = now() + GRACE;
+		events_end(st->loop->events);
+		break;
+	case LOOP_HAND_OVER:
+		st->result = LOOP_HANDED_OVER;
+		fuse_session_exit(st->fuse);
+		break;
 	}
-	if (st->end != INT64_MAX) {
-		fuse_session_exit(st->fuse); /* told twice */
-		return;
-	}
-	log_info("signal %u from process %u: unmounting", info.ssi_signo, info.ssi_pid);
-	st->end = now() + GRACE;
-	session_detach(st->loop->session);
-	events_end(st->loop->events);
 }
 
 /* Until the store or the end wants its turn; NULL: for ever. */
@@ -156,6 +128,17 @@ static void look_at_mounts(struct state *st)
 	}
 }
 
+static void announce(struct state *st, struct pollfd *fds)
+{
+	if (!st->announced && session_ready(st->loop->session)) {
+		st->announced = true;
+		if (st->loop->ready) {
+			st->loop->ready(st->loop->arg);
+		}
+		fds[4].fd = announcer_mounts_fd(st->loop->announcer);
+	}
+}
+
 /* *more: requests may be waiting that poll need not be asked about. */
 static void turn(struct state *st, struct pollfd *fds, nfds_t n_fds, bool *more)
 {
@@ -166,7 +149,7 @@ static void turn(struct state *st, struct pollfd *fds, nfds_t n_fds, bool *more)
 		return; /* EINTR, ENOMEM: tried again */
 	}
 	if (fds[1].revents) {
-		take_signal(st, fds[1].fd);
+		take_command(st);
 	}
 	requests = *more || fds[0].revents;
 	*more = requests && serve(st);
@@ -185,43 +168,30 @@ static void turn(struct state *st, struct pollfd *fds, nfds_t n_fds, bool *more)
 	if (!st->working || !requests || now() >= st->due) {
 		tick(st);
 	}
-	if (!st->announced && session_ready(st->loop->session)) {
-		st->announced = true;
-		if (st->loop->ready) {
-			st->loop->ready(st->loop->arg);
-		}
-		fds[4].fd = announcer_mounts_fd(st->loop->announcer);
-	}
+	announce(st, fds);
+	store_publish(st->loop->store);
 }
 
-int loop_run(const struct loop *l)
+enum loop_result loop_run(const struct loop *l)
 {
 	struct state st = {.loop = l, .fuse = session_fuse(l->session), .end = INT64_MAX};
-	_cleanup_fd_ int signals = -1;
 	struct pollfd fds[6];
 	bool more = false;
-	sigset_t set;
 
-	ending_signals(&set);
-	signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (signals < 0) {
-		int r = -errno;
-
-		log_error("signalfd: %m");
-		return r;
-	}
 	fds[0] = (struct pollfd){.fd = fuse_session_fd(st.fuse), .events = POLLIN};
-	fds[1] = (struct pollfd){.fd = signals, .events = POLLIN};
+	fds[1] = (struct pollfd){.fd = l->command_fd, .events = POLLIN};
 	fds[2] = (struct pollfd){.fd = store_poll_fd(l->store), .events = POLLIN};
 	fds[3] = (struct pollfd){.fd = announcer_poll_fd(l->announcer), .events = POLLIN};
 	fds[4] = (struct pollfd){.fd = -1, .events = POLLPRI};
 	fds[5] = (struct pollfd){.fd = holders_poll_fd(l->holders), .events = POLLIN};
+	announce(&st, fds); /* at once, if the session was taken over */
 	tick(&st);
 	while (!fuse_session_exited(st.fuse) && now() < st.end) {
 		turn(&st, fds, 6, &more);
 	}
-	events_end(l->events);
-	store_end_locks(l->store);
-	free(st.request.mem);
-	return 0;
+	if (st.result == LOOP_ENDED) {
+		events_end(l->events);
+		store_end_locks(l->store);
+	}
+	return st.result;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 The cubbyfs authors */
 
-/* The one loop: requests, the store's completions, its clock, and signals. */
+/* The one loop: requests, the store's completions, its clock, and the supervisor. */
 #pragma once
 
 #include <stdbool.h>
@@ -12,6 +12,12 @@ struct holders;
 struct session;
 struct store;
 
+enum loop_command {
+	LOOP_GO_ON,
+	LOOP_END,      /* the mount has been taken away */
+	LOOP_HAND_OVER, /* to another worker */
+};
+
 struct loop {
 	struct session *session; /* mounted; borrowed */
 	struct store *store;     /* borrowed */
@@ -20,17 +26,17 @@ struct loop {
 	struct holders *holders; /* borrowed */
 	/* Called once, when the mount answers. May be NULL. */
 	void (*ready)(void *arg);
+	/* Readable when the supervisor has something to say, which is asked for then. */
+	int command_fd;
+	enum loop_command (*command)(void *arg);
 	void *arg;
 };
 
-/* Blocks the signals that end the loop, which are taken from a descriptor.
- * Before the mount, and before any thread. */
-void loop_block_signals(void);
+enum loop_result {
+	LOOP_ENDED,	  /* the mount has */
+	LOOP_HANDED_OVER, /* at the supervisor's word; nothing that waits has been answered */
+};
 
-/* Whether one of them has come, outside loop_run. */
-bool loop_signal_is_pending(void);
-
-/* Runs until the mount is gone, or a signal (SIGTERM, SIGINT, SIGHUP) says so:
- * then the mount is detached, event streams end, and who still has files open gets a
- * moment to close them. 0 or a negative errno, which has been logged. */
-int loop_run(const struct loop *l);
+/* Runs until the mount is gone, or the supervisor says that it is to end: then event
+ * streams end, and who still has files open gets a moment to close them. */
+enum loop_result loop_run(const struct loop *l);

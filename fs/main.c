@@ -3,44 +3,31 @@
 
 /* cubbyfs(8): mounts a state store as a directory tree. */
 
+#define FUSE_USE_VERSION 314
+
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "base/mountinfo.h"
-#include "base/progress.h"
-#include "fs/announcer.h"
-#include "fs/control.h"
 #include "fs/daemon.h"
-#include "fs/descriptors.h"
-#include "fs/events.h"
-#include "fs/holder.h"
 #include "fs/location.h"
-#include "fs/loop.h"
-#include "fs/mapping.h"
-#include "fs/ops.h"
 #include "fs/options.h"
-#include "fs/process.h"
-#include "fs/session.h"
+#include "fs/replace.h"
+#include "fs/supervisor.h"
+#include "fs/worker.h"
 
 #include <errno.h>
+#include <fuse_lowlevel.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #ifndef CUBBYFS_VERSION
 #define CUBBYFS_VERSION "unknown"
 #endif
 
-enum status {
-	STATUS_OK = 0,
-	STATUS_USAGE = 1,
-	STATUS_NOT_STARTED = 2,
-	STATUS_NOT_CLOSED = 3,
-};
-
 static const char usage[] =
 	"usage: cubbyfs STORE DIR [-o OPTIONS] [-f] [-d]\n"
+	"       cubbyfs --replace DIR\n"
 	"\n"
 	"Mounts the state store STORE on the directory DIR. STORE is a directory (made\n"
 	"on first use) or a URL, as memory: for a store that is gone with the mount.\n"
@@ -48,6 +35,8 @@ static const char usage[] =
 	"\n"
 	"  -f, --foreground   stay in the foreground\n"
 	"  -d, --debug        show every request (implies -f)\n"
+	"  --replace DIR      have this program take the mount on DIR over from the one\n"
+	"                     that serves it, as after an upgrade; no client notices\n"
 	"  -h, --help         show this\n"
 	"  -V, --version      show the version\n"
 	"  -o OPTION[,...]    mount options:\n"
@@ -67,203 +56,11 @@ static const char usage[] =
 	"It returns when the mount answers. Exit status: 0 done; 1 wrong usage; 2 not\n"
 	"started; 3 (with -f) a change may not have reached the disk at the end.\n";
 
-/* --- the run ------------------------------------------------------------- */
-
-/* What the callbacks of the store and of the loop work with. */
-struct run {
-	struct daemon *daemon;
-	struct announcer *announcer;
-	struct holders *holders;
-	const char *dir;
-	dev_t device; /* of the mount, once it answers */
-	struct progress progress;
-};
-
-/* The signals that end us are blocked while the log is replayed, since threads
- * are made then; but somebody who waits for a long replay can end it. */
-static void on_progress(void *arg, uint64_t done, uint64_t total)
-{
-	struct run *run = arg;
-
-	progress_update(&run->progress, done, total);
-	if (loop_signal_is_pending()) {
-		progress_finish(&run->progress);
-		log_error("ended by a signal");
-		_exit(STATUS_NOT_STARTED);
-	}
-}
-
-static unsigned writers_of(void *arg, pid_t process, uint64_t ino)
-{
-	const struct run *run = arg;
-
-	return descriptors_that_write(process, ino, run->device);
-}
-
-static int describe_holder(void *arg, const struct store_caller *caller, struct buffer *out)
-{
-	const struct run *run = arg;
-
-	return holders_describe(run->holders, caller, out);
-}
-
-static enum store_watch watch_holder(void *arg, struct bytes holder, uint64_t token)
-{
-	const struct run *run = arg;
-
-	return holders_watch(run->holders, holder, token);
-}
-
-static void unwatch_holder(void *arg, uint64_t token)
-{
-	const struct run *run = arg;
-
-	holders_unwatch(run->holders, token);
-}
-
-/* A mount that is read-only may be mounted read-write later, so the store is
- * opened for writing if that can be. */
-static int open_writable(struct store **out, struct store_config *config, bool read_only,
-	char **error)
-{
-	int r = store_open(out, config, error);
-
-	if (read_only && (r == -EROFS || r == -EACCES)) {
-		free(*error);
-		config->read_only = true;
-		r = store_open(out, config, error);
-	}
-	return r;
-}
-
-static int open_store(struct store **out, const struct options *o, const char *location,
-	struct run *run)
-{
-	struct store_config config;
-	_cleanup_free_ char *error = NULL;
-	int r;
-
-	store_config_init(&config);
-	config.location = location;
-	config.process_of = process_of_thread;
-	config.sync = o->sync;
-	config.writers_of = writers_of;
-	config.in_group = process_in_group;
-	config.holder = describe_holder;
-	config.watch_holder = watch_holder;
-	config.unwatch_holder = unwatch_holder;
-	config.lock_ttl = o->lock_ttl;
-	config.lock_keepalive = o->lock_keepalive;
-	config.uid = getuid();
-	config.gid = getgid();
-	config.mode = 0755;
-	config.progress = on_progress;
-	config.arg = run;
-	config.max_value = o->max_value ? o->max_value : config.max_value;
-	config.segment_size = o->segment_size ? o->segment_size : config.segment_size;
-	config.compact_min = o->compact_min ? o->compact_min : config.compact_min;
-	config.commit = o->commit >= 0 ? o->commit : config.commit;
-	progress_init(&run->progress, "replaying");
-	r = open_writable(out, &config, o->read_only, &error);
-	progress_finish(&run->progress);
-	if (r == 0) {
-		return 0;
-	}
-	if (error) {
-		log_error("%s", error);
-	} else {
-		log_error("cannot open the store %s: %s", location,
-			r < 0 ? strerror(-r) : "no such kind");
-	}
-	return r < 0 ? r : -EINVAL;
-}
-
-static void on_ready(void *arg)
-{
-	struct run *run = arg;
-	struct mountinfo m;
-
-	if (mountinfo_find(&m, run->dir) == 0) {
-		run->device = m.device;
-	}
-	mountinfo_finish(&m);
-	announcer_start(run->announcer, run->dir);
-	daemon_ready(run->daemon);
-}
-
-static int serve(struct run *run, struct frontend *fe, const struct options *o,
-	const char *location)
-{
-	struct loop loop = {
-		.store = fe->store,
-		.announcer = fe->announcer,
-		.events = fe->events,
-		.holders = run->holders,
-		.ready = on_ready,
-		.arg = run,
-	};
-	int r = session_create(&loop.session, o, location, fe);
-
-	if (r < 0) {
-		return r;
-	}
-	r = session_mount(loop.session, run->dir);
-	if (r == 0) {
-		r = loop_run(&loop);
-	}
-	session_destroy(loop.session);
-	return r;
-}
-
-static int run(struct daemon *d, const struct options *o, const char *location, const char *dir)
-{
-	struct run state = {.daemon = d, .dir = dir};
-	struct frontend fe = {.store = NULL};
-	int status = STATUS_NOT_STARTED;
-	int r;
-
-	loop_block_signals();
-	r = holders_create(&state.holders);
-	if (r < 0) {
-		log_error("%s", strerror(-r));
-		return status;
-	}
-	if (open_store(&fe.store, o, location, &state) < 0) {
-		holders_destroy(state.holders);
-		return status;
-	}
-	holders_set_store(state.holders, fe.store);
-	r = control_create(&fe.control, fe.store);
-	r = r ? r : events_create(&fe.events, fe.store);
-	r = r ? r : mapping_create(&fe.mapping, fe.store);
-	r = r ? r : announcer_create(&fe.announcer, fe.store);
-	state.announcer = fe.announcer;
-	if (r < 0) {
-		log_error("%s", strerror(-r));
-	} else if (serve(&state, &fe, o, location) == 0) {
-		status = STATUS_OK;
-	}
-	announcer_stop(fe.announcer);
-	mapping_destroy(fe.mapping);
-	events_destroy(fe.events);
-	control_destroy(fe.control);
-	r = store_close(fe.store);
-	if (r) {
-		log_error("the last changes may not be on the disk: %s",
-			strerror(r < 0 ? -r : EIO));
-		status = STATUS_NOT_CLOSED;
-	}
-	/* It may be long, and the next mount of the store need not wait for it. */
-	announcer_destroy(fe.announcer);
-	holders_destroy(state.holders);
-	return status;
-}
-
 /* --- the command line ---------------------------------------------------- */
 
 struct arguments {
 	const char *store, *dir;
-	bool foreground;
+	bool foreground, is_worker, replace;
 	struct options options;
 };
 
@@ -291,6 +88,8 @@ static int parse(struct arguments *a, int argc, char **argv)
 		{"foreground", no_argument, NULL, 'f'},
 		{"debug", no_argument, NULL, 'd'},
 		{"help", no_argument, NULL, 'h'},
+		{"replace", no_argument, NULL, 'R'},
+		{"worker", no_argument, NULL, 'W'}, /* the supervisor's, for link.h */
 		{"version", no_argument, NULL, 'V'},
 		{NULL, 0, NULL, 0},
 	};
@@ -310,6 +109,12 @@ static int parse(struct arguments *a, int argc, char **argv)
 		case 'd':
 			a->options.debug = true;
 			break;
+		case 'R':
+			a->replace = true;
+			break;
+		case 'W':
+			a->is_worker = true;
+			break;
 		case 'h':
 			fputs(usage, stdout);
 			return STATUS_OK;
@@ -320,8 +125,12 @@ static int parse(struct arguments *a, int argc, char **argv)
 			return STATUS_USAGE;
 		}
 	}
-	if (argc - optind != 2 || !*argv[optind] || !*argv[optind + 1]) {
-		return fail_usage("STORE and DIR are needed");
+	if (a->replace && argc - optind == 1) {
+		a->dir = argv[optind];
+		return -1;
+	}
+	if (argc - optind != 2 || a->replace || !*argv[optind] || !*argv[optind + 1]) {
+		return fail_usage(a->replace ? "DIR is needed" : "STORE and DIR are needed");
 	}
 	a->store = argv[optind];
 	a->dir = argv[optind + 1];
@@ -336,14 +145,33 @@ static int parse(struct arguments *a, int argc, char **argv)
 	return -1;
 }
 
-static int start(const struct arguments *a)
+/* The same arguments for a worker, which is in another directory some day. NULL without memory. */
+static char **worker_arguments(int argc, char **argv, char *store, char *dir)
+{
+	static char name[] = "cubbyfs", worker[] = "--worker";
+	char **out = calloc((size_t)argc + 2, sizeof(*out));
+
+	if (out) {
+		out[0] = name;
+		out[1] = worker;
+		/* getopt has put those that are no options at the end. */
+		memcpy(out + 2, argv + 1, ((size_t)argc - 1) * sizeof(*out));
+		out[argc - 1] = store;
+		out[argc] = dir;
+	}
+	return out;
+}
+
+static int start(const struct arguments *a, int argc, char **argv)
 {
 	_cleanup_free_ char *store = location_of_store(a->store);
 	_cleanup_free_ char *dir = location_of_mount(a->dir);
+	_cleanup_free_ char **worker_argv = worker_arguments(argc, argv, store, dir);
 	struct daemon d;
+	struct supervisor s;
 	int r;
 
-	if (!store || !dir) {
+	if (!store || !dir || !worker_argv) {
 		log_error("out of memory");
 		return STATUS_NOT_STARTED;
 	}
@@ -356,7 +184,27 @@ static int start(const struct arguments *a)
 		log_error("cannot fork: %s", strerror(-r));
 		return STATUS_NOT_STARTED;
 	}
-	return run(&d, &a->options, store, dir);
+	s = (struct supervisor){
+		.daemon = &d,
+		.options = &a->options,
+		.store = store,
+		.dir = dir,
+		.worker_argv = worker_argv,
+		.can_restart = strncmp(store, "memory:", strlen("memory:")) != 0,
+	};
+	return supervisor_run(&s);
+}
+
+static int be_worker(const struct arguments *a)
+{
+	const struct worker w = {
+		.options = &a->options,
+		.store = a->store,
+		.dir = a->dir,
+		.foreground = a->foreground,
+	};
+
+	return worker_run(&w);
 }
 
 int main(int argc, char **argv)
@@ -369,7 +217,9 @@ int main(int argc, char **argv)
 	status = parse(&a, argc, argv);
 	if (status < 0) {
 		log_init("cubbyfs", a.options.log_level);
-		status = start(&a);
+		status = a.is_worker ? be_worker(&a) :
+			 a.replace   ? replace_worker(a.dir, CUBBYFS_VERSION) :
+				       start(&a, argc, argv);
 	}
 	options_finish(&a.options);
 	return status;

@@ -11,6 +11,7 @@
 
 #include "fs/mapping.h"
 
+#include "base/keep.h"
 #include "fs/ops.h"
 
 #include <errno.h>
@@ -23,18 +24,46 @@ struct staged {
 
 struct mapping {
 	struct store *store;
+	struct keep *keep;
 	struct staged *items;
 	size_t size;
 	size_t capacity;
 };
 
-int mapping_create(struct mapping **out, struct store *store)
+static void add(struct mapping *m, uint64_t ino, uint64_t handle)
+{
+	if (m->size == m->capacity) {
+		size_t capacity = m->capacity ? 2 * m->capacity : 8;
+		struct staged *items = realloc(m->items, capacity * sizeof(*items));
+
+		if (!items) {
+			return; /* its own close commits it */
+		}
+		m->items = items;
+		m->capacity = capacity;
+	}
+	m->items[m->size++] = (struct staged){.ino = ino, .handle = handle};
+}
+
+static void restore(void *arg, uint64_t handle, struct bytes b)
+{
+	uint64_t ino;
+
+	if (b.size == sizeof(ino)) {
+		memcpy(&ino, b.data, sizeof(ino));
+		add(arg, ino, handle);
+	}
+}
+
+int mapping_create(struct mapping **out, struct store *store, struct keep *keep)
 {
 	*out = calloc(1, sizeof(**out));
 	if (!*out) {
 		return -ENOMEM;
 	}
 	(*out)->store = store;
+	(*out)->keep = keep;
+	keep_each(keep, KEEP_MAPPED, restore, *out);
 	return 0;
 }
 
@@ -53,17 +82,8 @@ void mapping_note(struct mapping *m, uint64_t ino, uint64_t handle)
 			return;
 		}
 	}
-	if (m->size == m->capacity) {
-		size_t capacity = m->capacity ? 2 * m->capacity : 8;
-		struct staged *items = realloc(m->items, capacity * sizeof(*items));
-
-		if (!items) {
-			return; /* its own close commits it */
-		}
-		m->items = items;
-		m->capacity = capacity;
-	}
-	m->items[m->size++] = (struct staged){.ino = ino, .handle = handle};
+	add(m, ino, handle);
+	keep_put(m->keep, KEEP_MAPPED, handle, bytes_of(&ino, sizeof(ino)));
 }
 
 void mapping_forget(struct mapping *m, uint64_t handle)
@@ -71,6 +91,7 @@ void mapping_forget(struct mapping *m, uint64_t handle)
 	for (size_t i = 0; i < m->size; i++) {
 		if (m->items[i].handle == handle) {
 			m->items[i] = m->items[--m->size];
+			keep_drop(m->keep, KEEP_MAPPED, handle);
 			return;
 		}
 	}

@@ -12,8 +12,10 @@
 struct fuse_req;
 struct mapping;
 
-/* The store is borrowed. 0 or -ENOMEM. */
-int mapping_create(struct mapping **out, struct store *store);
+struct keep;
+
+/* Both are borrowed; what another process has noted in the keep is noted. 0 or -ENOMEM. */
+int mapping_create(struct mapping **out, struct store *store, struct keep *keep);
 /* NULL is fine. */
 void mapping_destroy(struct mapping *m);
 

@@ -22,6 +22,7 @@
 #include "fs/announcer.h"
 #include "fs/control.h"
 #include "fs/error.h"
+#include "fs/session.h"
 
 #include <errno.h>
 
@@ -105,7 +106,12 @@ struct store_caller ops_caller(fuse_req_t req)
 {
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
 
-	return (struct store_caller){.uid = ctx->uid, .gid = ctx->gid, .pid = ctx->pid};
+	return (struct store_caller){
+		.uid = ctx->uid,
+		.gid = ctx->gid,
+		.pid = ctx->pid,
+		.request = session_request(frontend_of(req)->session),
+	};
 }
 
 bool ops_by_announcer(fuse_req_t req)

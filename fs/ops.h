@@ -6,7 +6,8 @@
  * ops.c has the table, the setting up of the connection and what all share;
  * ops_node.c names and attributes, ops_key.c open keys, ops_directory.c the
  * reading of namespaces, ops_xattr.c extended attributes, ops_lock.c advisory
- * locks, ops_announced.c the daemon's own calls. */
+ * locks, ops_announced.c the daemon's own calls, ops_resent.c what another worker has
+ * done and not answered. */
 #pragma once
 
 #ifndef FUSE_USE_VERSION
@@ -26,6 +27,7 @@ struct session;
 
 /* What the operations work on; libfuse's userdata. All borrowed. */
 struct frontend {
+	struct keep *keep;
 	struct store *store;
 	struct control *control;
 	struct events *events;
@@ -81,6 +83,15 @@ bool announced_making(fuse_req_t req, fuse_ino_t parent, const char *name,
 bool announced_open(fuse_req_t req, struct fuse_file_info *fi);
 bool announced_close(fuse_req_t req, const struct fuse_file_info *fi);
 
+/* ops_resent.c: if the request has been carried out by a worker before us, which did not
+ * come to answer it, answer it. */
+bool resent_status(fuse_req_t req);
+bool resent_entry(fuse_req_t req, fuse_ino_t parent, const char *name);
+bool resent_attr(fuse_req_t req, fuse_ino_t ino);
+bool resent_write(fuse_req_t req, size_t size);
+bool resent_open(fuse_req_t req, struct fuse_file_info *fi);
+bool resent_create(fuse_req_t req, fuse_ino_t parent, const char *name, struct fuse_file_info *fi);
+
 /* ops_node.c */
 void on_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
 void on_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count);
@@ -99,6 +110,8 @@ void on_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t t
 void on_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name);
 
 /* ops_key.c */
+/* Says in *fi how the kernel is to treat an open key. */
+void describe_open(struct store *s, struct fuse_file_info *fi, uint64_t ino, uint64_t handle);
 void on_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void on_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	struct fuse_file_info *fi);

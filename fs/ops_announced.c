@@ -5,6 +5,7 @@
  * nothing applied (see announcer.c). */
 #include "fs/announcer.h"
 #include "fs/ops.h"
+#include "fs/session.h"
 
 #include <errno.h>
 
@@ -16,7 +17,7 @@ static bool current_stat(fuse_req_t req, fuse_ino_t ino, struct stat *st)
 
 	if (r || st->st_nlink == 0) {
 		/* On its way through what has gone, or about to take it away. */
-		r = store_stat_removed(store_of(req), ino, st);
+		r = announcer_stat(frontend_of(req)->announcer, ino, st) ? 0 : STORE_NOT_FOUND;
 	}
 	if (r) {
 		ops_reply_error(req, r);
@@ -62,24 +63,29 @@ bool announced_attr(fuse_req_t req, fuse_ino_t ino)
 
 bool announced_removal(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
+	const struct frontend *fe = frontend_of(req);
+
 	if (!ops_by_announcer(req)) {
 		return false;
 	}
 	fuse_reply_err(
-		req, announcer_removed(frontend_of(req)->announcer, parent, name) ? 0 : ENOENT);
+		req, announcer_removed(fe->announcer, parent, name, session_request(fe->session)) ?
+			0 : ENOENT);
 	return true;
 }
 
 bool announced_making(fuse_req_t req, fuse_ino_t parent, const char *name,
 	struct fuse_file_info *fi)
 {
+	const struct frontend *fe = frontend_of(req);
 	struct fuse_entry_param e = {.generation = 0};
 	int r;
 
 	if (!ops_by_announcer(req)) {
 		return false;
 	}
-	r = announcer_made(frontend_of(req)->announcer, parent, name, &e.attr);
+	r = announcer_made(
+		fe->announcer, parent, name, session_request(fe->session), &e.attr);
 	if (r) {
 		ops_reply_error(req, r);
 		return true;

@@ -6,6 +6,7 @@
 #include "fs/events.h"
 #include "fs/mapping.h"
 #include "fs/ops.h"
+#include "fs/session.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +16,7 @@
 
 /* A reader's close has nothing to commit, and the kernel need not tell, unless it
  * ends record locks. Those that come later through this handle end with it. */
-static void describe(struct store *s, struct fuse_file_info *fi, uint64_t ino, uint64_t handle)
+void describe_open(struct store *s, struct fuse_file_info *fi, uint64_t ino, uint64_t handle)
 {
 	fi->fh = handle;
 	fi->direct_io = 1;
@@ -47,7 +48,7 @@ void on_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	uint64_t handle;
 	int r;
 
-	if (announced_open(req, fi)) {
+	if (announced_open(req, fi) || resent_open(req, fi)) {
 		return;
 	}
 	if (ino == CONTROL_EVENTS) {
@@ -63,7 +64,7 @@ void on_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		ops_reply_walk_error(req, r);
 		return;
 	}
-	describe(fe->store, fi, ino, handle);
+	describe_open(fe->store, fi, ino, handle);
 	fuse_reply_open(req, fi);
 }
 
@@ -83,7 +84,7 @@ static void created(void *arg, int rc, const struct store_result *result)
 		return;
 	}
 	e = (struct fuse_entry_param){.ino = result->stat.st_ino, .attr = result->stat};
-	describe(store_of(c->req), &c->fi, e.ino, result->handle);
+	describe_open(store_of(c->req), &c->fi, e.ino, result->handle);
 	fuse_reply_create(c->req, &e, &c->fi);
 }
 
@@ -93,7 +94,8 @@ void on_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	struct store_caller caller = ops_caller(req);
 	struct creation *c;
 
-	if (announced_making(req, parent, name, fi) || ops_refuse_making(req, parent, name)) {
+	if (announced_making(req, parent, name, fi) || ops_refuse_making(req, parent, name) ||
+		resent_create(req, parent, name, fi)) {
 		return;
 	}
 	c = malloc(sizeof(*c));
@@ -170,6 +172,9 @@ void on_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off
 		fuse_reply_err(req, EBADF);
 		return;
 	}
+	if (resent_write(req, size)) {
+		return;
+	}
 	if (fi->writepage) {
 		mapping_note(frontend_of(req)->mapping, ino, fi->fh);
 	}
@@ -227,8 +232,10 @@ void on_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_inf
 /* Keys are always ready, as any file. */
 void on_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct fuse_pollhandle *ph)
 {
+	const struct frontend *fe = frontend_of(req);
+
 	if (ino == CONTROL_EVENTS) {
-		fuse_reply_poll(req, events_poll(frontend_of(req)->events, fi->fh, ph));
+		fuse_reply_poll(req, events_poll(fe->events, fi->fh, ph, session_poll_handle(fe->session)));
 		return;
 	}
 	if (ph) {

@@ -104,7 +104,8 @@ void on_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 	struct store_caller caller = ops_caller(req);
 	unsigned which = fields_of(to_set);
 
-	if (announced_attr(req, ino) || ops_refuse_changing(req, ino)) {
+	if (announced_attr(req, ino) || ops_refuse_changing(req, ino) ||
+		resent_attr(req, ino)) {
 		return;
 	}
 	if (which == 0) {
@@ -138,7 +139,8 @@ void on_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, 
 {
 	struct store_caller caller = ops_caller(req);
 
-	if (announced_making(req, parent, name, NULL) || ops_refuse_making(req, parent, name)) {
+	if (announced_making(req, parent, name, NULL) || ops_refuse_making(req, parent, name) ||
+		resent_entry(req, parent, name)) {
 		return;
 	}
 	store_mknod(store_of(req), &caller, parent, name, mode, rdev, ops_then_entry(req));
@@ -153,7 +155,8 @@ void on_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const cha
 {
 	struct store_caller caller = ops_caller(req);
 
-	if (announced_making(req, parent, name, NULL) || ops_refuse_making(req, parent, name)) {
+	if (announced_making(req, parent, name, NULL) || ops_refuse_making(req, parent, name) ||
+		resent_entry(req, parent, name)) {
 		return;
 	}
 	store_symlink(store_of(req), &caller, parent, name, target, ops_then_entry(req));
@@ -163,7 +166,8 @@ void on_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name
 {
 	struct store_caller caller = ops_caller(req);
 
-	if (ops_refuse_making(req, parent, name) || ops_refuse_changing(req, ino)) {
+	if (ops_refuse_making(req, parent, name) || ops_refuse_changing(req, ino) ||
+		resent_entry(req, parent, name)) {
 		return;
 	}
 	store_link(store_of(req), &caller, ino, parent, name, ops_then_entry(req));
@@ -173,7 +177,8 @@ void on_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct store_caller caller = ops_caller(req);
 
-	if (announced_removal(req, parent, name) || ops_refuse_removing(req, parent, name)) {
+	if (announced_removal(req, parent, name) || ops_refuse_removing(req, parent, name) ||
+		resent_status(req)) {
 		return;
 	}
 	store_unlink(store_of(req), &caller, parent, name, ops_then_status(req));
@@ -183,7 +188,8 @@ void on_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct store_caller caller = ops_caller(req);
 
-	if (announced_removal(req, parent, name) || ops_refuse_removing(req, parent, name)) {
+	if (announced_removal(req, parent, name) || ops_refuse_removing(req, parent, name) ||
+		resent_status(req)) {
 		return;
 	}
 	store_rmdir(store_of(req), &caller, parent, name, ops_then_status(req));
@@ -198,7 +204,7 @@ void on_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t t
 		fuse_reply_err(req, EINVAL);
 		return;
 	}
-	if (ops_refuse_removing(req, parent, name)) {
+	if (ops_refuse_removing(req, parent, name) || resent_status(req)) {
 		return;
 	}
 	if (flags & RENAME_NOREPLACE ? ops_refuse_making(req, to_parent, to_name)

@@ -37,7 +37,7 @@ void on_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *v
 {
 	struct store_caller caller = ops_caller(req);
 
-	if (ops_refuse_changing(req, ino)) {
+	if (ops_refuse_changing(req, ino) || resent_status(req)) {
 		return;
 	}
 	store_setxattr(store_of(req), &caller, ino, name, bytes_of(value, size), flags,
@@ -48,7 +48,7 @@ void on_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
 	struct store_caller caller = ops_caller(req);
 
-	if (ops_refuse_changing(req, ino)) {
+	if (ops_refuse_changing(req, ino) || resent_status(req)) {
 		return;
 	}
 	store_removexattr(store_of(req), &caller, ino, name, ops_then_status(req));

@@ -1,67 +1,73 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 The cubbyfs authors */
 
-/* Mounting. libfuse opens /dev/fuse and calls mount(2), or fusermount3 for a
- * user; what goes wrong there it (or fusermount3) prints to stderr in lines of
- * its own. While it does, stderr is a file in memory, and the last line of it
- * becomes the reason in the one line that we print.
- *
- * The mount point may be an autofs trigger that waits for this very mount
- * (systemd's x-systemd.automount). The process group that systemd gave us is
- * what lets us pass it, so nothing may call setsid before the mount is there,
- * and no path ends in a slash.
- *
- * The handshake. libfuse 3.14 knows capabilities that it never tells the kernel
+/* The handshake. libfuse 3.14 knows capabilities that it never tells the kernel
  * (FUSE_PARALLEL_DIROPS), and does not know later ones
  * (FUSE_DIRECT_IO_ALLOW_MMAP: without it nobody can mmap(2) a key as shared,
  * since all our files are direct). All messages pass through two functions
- * here, which note what the INIT request offers and add to the reply. */
+ * here, which note what the INIT request offers and add to the reply.
+ *
+ * Taking over. The first worker puts the INIT request into the keep. Each later one gives it
+ * to its libfuse, swallows the reply, and tells the kernel (FUSE_NOTIFY_RESEND, Linux
+ * 6.9) to send once more what was read and not answered: that comes first then, with the
+ * highest bit of its number set. Where the kernel can't do that, each request is put
+ * into the keep until it is answered, and who takes over answers those with EIO.
+ *
+ * Every answer is published (store_publish) before it is written: what it tells of is there
+ * for whoever comes next. A change that must not be made twice stays guarded
+ * (store/handover.c) until its answer is out.
+ *
+ * A worker that is killed may leave its announcer's thread behind, waiting for an answer
+ * that only we can give. It gets an error: what it was about to announce is
+ * announced anew. */
 
 #include "fs/session.h"
 
 #include "base/cleanup.h"
+#include "base/keep.h"
 #include "base/log.h"
+#include "fs/announcer.h"
+#include "fs/events.h"
+#include "fs/fuse_log.h"
 #include "fs/ops.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/fuse.h>
-#include <signal.h>
-#include <spawn.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/mount.h>
-#include <sys/stat.h>
 #include <sys/uio.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #ifndef FUSE_DIRECT_IO_ALLOW_MMAP
 #define FUSE_DIRECT_IO_ALLOW_MMAP (UINT64_C(1) << 36)
 #endif
-#ifndef MS_NOSYMFOLLOW
-#define MS_NOSYMFOLLOW 256
+#ifndef FUSE_HAS_RESEND
+#define FUSE_HAS_RESEND (UINT64_C(1) << 39)
 #endif
+#ifndef FUSE_UNIQUE_RESEND
+#define FUSE_UNIQUE_RESEND (UINT64_C(1) << 63)
+#endif
+#define NOTIFY_RESEND 7
 
 #define WANTED_FLAGS ((uint64_t)FUSE_PARALLEL_DIROPS | (uint64_t)FUSE_DIRECT_IO_ALLOW_MMAP)
-
-extern char **environ;
 
 struct session {
 	struct fuse_session *fuse;
 	struct frontend *fe;
-	bool mounted;
-	char *dir; /* until it is detached; owned */
-	unsigned long flags; /* of the mount; 0 unless libfuse can't set them all */
-	pid_t unmounter; /* fusermount3 under way, or 0 */
-	uint64_t init;    /* unique number of the INIT request */
+	struct fuse_buf request;
+	int fd;
+	uint64_t init;	  /* number of the INIT request */
 	uint64_t offered; /* its flags */
 	bool ready;
+	bool taken_over;  /* from another worker */
+	bool can_resend;  /* the kernel; else requests are put into the keep */
+	bool settled;	  /* none is sent once more from now on */
+	/* The request that is being answered. */
+	uint64_t unique, poll_handle;
+	uint32_t opcode;
 };
 
-/* --- the handshake ----------------------------------------------------- */
+/* --- messages ---------------------------------------------------------------- */
 
 /* Whether it is an INIT request with the 32-bit field at `offset`. */
 static bool has_init_field(const struct fuse_in_header *header, ssize_t n, size_t offset)
@@ -70,37 +76,84 @@ static bool has_init_field(const struct fuse_in_header *header, ssize_t n, size_
 		header->opcode == FUSE_INIT;
 }
 
+static void note_init(struct session *s, const struct fuse_in_header *header, ssize_t n)
+{
+	const struct fuse_init_in *in = (const void *)(header + 1);
+
+	if (s->init != 0 || !has_init_field(header, n, offsetof(struct fuse_init_in, flags))) {
+		return;
+	}
+	s->init = header->unique;
+	s->offered = in->flags;
+	if ((in->flags & FUSE_INIT_EXT) &&
+		has_init_field(header, n, offsetof(struct fuse_init_in, flags2))) {
+		s->offered |= (uint64_t)in->flags2 << 32;
+	}
+	/* The variable is for the tests: to be an older kernel. */
+	s->can_resend = (s->offered & FUSE_HAS_RESEND) && !getenv("CUBBYFS_TEST_NO_RESEND");
+	if (!s->taken_over) {
+		keep_put(s->fe->keep, KEEP_INIT, 0, bytes_of(header, (size_t)n));
+	}
+}
+
+/* Whether the kernel waits for an answer. */
+static bool is_answered(uint32_t opcode)
+{
+	return opcode != FUSE_FORGET && opcode != FUSE_BATCH_FORGET && opcode != FUSE_INTERRUPT;
+}
+
 static ssize_t read_request(int fd, void *data, size_t size, void *arg)
 {
 	struct session *s = ((struct frontend *)arg)->session;
 	ssize_t n = read(fd, data, size);
 	const struct fuse_in_header *header = data;
-	const struct fuse_init_in *in = (const void *)(header + 1);
+	const struct fuse_poll_in *poll = (const void *)(header + 1);
 
-	if (s->init == 0 && has_init_field(header, n, offsetof(struct fuse_init_in, flags))) {
-		s->init = header->unique;
-		s->offered = in->flags;
-		if ((in->flags & FUSE_INIT_EXT) &&
-			has_init_field(header, n, offsetof(struct fuse_init_in, flags2))) {
-			s->offered |= (uint64_t)in->flags2 << 32;
-		}
+	if (n < (ssize_t)sizeof(*header)) {
+		return n;
+	}
+	note_init(s, header, n);
+	s->unique = header->unique;
+	s->opcode = header->opcode;
+	s->poll_handle = header->opcode == FUSE_POLL &&
+			n >= (ssize_t)(sizeof(*header) + sizeof(*poll)) ? poll->kh : 0;
+	if (!s->can_resend && s->ready && is_answered(s->opcode)) {
+		keep_put(s->fe->keep, KEEP_REQUEST, s->unique, bytes_of("", 0));
+		keep_publish(s->fe->keep);
 	}
 	return n;
 }
 
-static ssize_t write_reply(int fd, struct iovec *iov, int count, void *arg)
+/* What must not be done twice, and has no guard of the store's where the store had
+ * nothing to write for it. */
+static bool is_guarded(uint32_t opcode)
 {
-	struct session *s = ((struct frontend *)arg)->session;
-	const struct fuse_out_header *header = iov[0].iov_base;
+	switch (opcode) {
+	case FUSE_UNLINK:
+	case FUSE_RMDIR:
+	case FUSE_RENAME:
+	case FUSE_RENAME2:
+	case FUSE_MKNOD:
+	case FUSE_MKDIR:
+	case FUSE_SYMLINK:
+	case FUSE_LINK:
+	case FUSE_SETXATTR:
+	case FUSE_REMOVEXATTR:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static ssize_t write_init_reply(struct session *s, int fd, struct iovec *iov, int count)
+{
 	struct iovec changed[2];
 	struct fuse_init_out out;
 	uint64_t wanted = WANTED_FLAGS & s->offered;
 
-	if (s->ready || header->unique != s->init) {
-		return writev(fd, iov, count);
-	}
-	if (header->error || count != 2 || iov[1].iov_len != sizeof(out)) {
-		return writev(fd, iov, count);
+	s->ready = true;
+	if (s->taken_over) {
+		return (ssize_t)(iov[0].iov_len + (count > 1 ? iov[1].iov_len : 0));
 	}
 	memcpy(&out, iov[1].iov_base, sizeof(out));
 	out.flags |= (uint32_t)wanted;
@@ -110,282 +163,149 @@ static ssize_t write_reply(int fd, struct iovec *iov, int count, void *arg)
 	}
 	changed[0] = iov[0];
 	changed[1] = (struct iovec){.iov_base = &out, .iov_len = sizeof(out)};
-	s->ready = true;
+	keep_publish(s->fe->keep);
 	return writev(fd, changed, 2);
 }
 
-static const struct fuse_custom_io handshake = {
+static ssize_t write_reply(int fd, struct iovec *iov, int count, void *arg)
+{
+	struct session *s = ((struct frontend *)arg)->session;
+	struct keep *keep = s->fe->keep;
+	const struct fuse_out_header *header = iov[0].iov_base;
+	uint64_t number = header->unique & ~FUSE_UNIQUE_RESEND;
+	bool guarded;
+	ssize_t n;
+
+	if (!s->ready && header->unique == s->init && !header->error && count == 2 &&
+		iov[1].iov_len == sizeof(struct fuse_init_out)) {
+		return write_init_reply(s, fd, iov, count);
+	}
+	guarded = header->unique == s->unique && header->error == 0 && is_guarded(s->opcode);
+	if (guarded) {
+		const uint64_t always = 0;
+
+		keep_put(keep, KEEP_GUARD, number, bytes_of(&always, sizeof(always)));
+	}
+	store_publish(s->fe->store);
+	n = writev(fd, iov, count);
+	if (guarded) {
+		keep_drop(keep, KEEP_GUARD, number);
+	}
+	if (!s->can_resend && header->unique) {
+		keep_drop(keep, KEEP_REQUEST, header->unique);
+	}
+	return n;
+}
+
+static const struct fuse_custom_io custom_io = {
 	.writev = write_reply,
 	.read = read_request,
 };
 
-/* --- options ----------------------------------------------------------- */
+/* --- taking over ----------------------------------------------------------------- */
 
-/* One option for libfuse, with its commas and backslashes escaped. */
-static int add_option(struct fuse_args *args, const char *name, const char *value)
+static void reply_error(void *arg, uint64_t unique, struct bytes b)
 {
-	_cleanup_free_ char *text = malloc(3 + 2 * (strlen(name) + strlen(value)));
-	char *p;
+	struct session *s = arg;
+	struct fuse_out_header header = {
+		.len = sizeof(header), .error = -EIO, .unique = unique};
 
-	if (!text) {
-		return -ENOMEM;
+	(void)b;
+	if (write(s->fd, &header, sizeof(header)) < 0) {
+		log_debug("a call cannot be answered: %m");
 	}
-	p = stpcpy(text, "-o");
-	for (const char *part = name; part; part = part == name ? value : NULL) {
-		for (const char *c = part; *c; c++) {
-			if (*c == ',' || *c == '\\') {
-				*p++ = '\\';
-			}
-			*p++ = *c;
-		}
-	}
-	*p = 0;
-	return fuse_opt_add_arg(args, text) < 0 ? -ENOMEM : 0;
+	keep_drop(s->fe->keep, KEEP_REQUEST, unique);
 }
 
-static int add_choice(
-	struct fuse_args *args, enum choice choice, const char *yes, const char *no)
+/* 0 or a negative errno. */
+static int ask_to_resend(struct session *s)
 {
-	return choice == UNSET ? 0 : add_option(args, choice == YES ? yes : no, "");
+	struct fuse_out_header header = {.len = sizeof(header), .error = NOTIFY_RESEND};
+
+	return write(s->fd, &header, sizeof(header)) < 0 ? -errno : 0;
 }
 
-/* What a mount by root gets on top: all may enter, and owner and mode bits
- * decide (DESIGN 1.1). */
-static int add_options(struct fuse_args *args, const struct options *o, const char *store)
+static void take_over(struct session *s, struct bytes init)
 {
-	bool root = geteuid() == 0;
-	int r = fuse_opt_add_arg(args, "cubbyfs") < 0 ? -ENOMEM : 0;
+	struct fuse_buf buf = {.mem = (void *)(uintptr_t)init.data, .size = init.size};
+	int r;
 
-	r = r ? r : add_option(args, "fsname=", o->fsname ? o->fsname : store);
-	r = r ? r : add_option(args, "subtype=", o->subtype ? o->subtype : "cubbyfs");
-	r = r ? r : add_option(args, "default_permissions", "");
-	if (!r && o->allow_root) {
-		r = add_option(args, "allow_root", "");
-	} else if (!r && (o->allow_other || root)) {
-		r = add_option(args, "allow_other", "");
+	s->taken_over = true;
+	note_init(s, (const void *)init.data, (ssize_t)init.size);
+	fuse_session_process_buf(s->fuse, &buf);
+	r = s->can_resend ? ask_to_resend(s) : -EOPNOTSUPP;
+	if (r < 0) {
+		s->can_resend = false;
+		s->settled = true;
+		log_warning("this kernel cannot send requests once more (before Linux 6.9): calls "
+			    "that were under way fail");
+		keep_each(s->fe->keep, KEEP_REQUEST, reply_error, s);
 	}
-	if (o->auto_unmount) {
-		r = r ? r : add_option(args, "auto_unmount", "");
-	}
-	r = r ? r : add_option(args, o->read_only ? "ro" : "rw", "");
-	r = r ? r : add_choice(args, o->dev == UNSET && root ? NO : o->dev, "dev", "nodev");
-	r = r ? r : add_choice(args, o->suid == UNSET && root ? NO : o->suid, "suid", "nosuid");
-	r = r ? r : add_choice(args, o->exec, "exec", "noexec");
-	r = r ? r : add_choice(args, o->atime, "atime", "noatime");
-	for (unsigned i = 0; i < o->n_security; i++) {
-		r = r ? r : add_option(args, o->security[i], "");
-	}
-	if (!r && o->debug) {
-		r = add_option(args, "debug", "");
-	}
-	return r;
+	events_wake(s->fe->events, s);
 }
 
-/* libfuse does not know nosymfollow: all flags are set once more, with it. */
-static unsigned long mount_flags(const struct options *o)
+static int nothing_is_resent(struct session *s)
 {
-	return MS_NOSYMFOLLOW | (o->read_only ? MS_RDONLY : 0) | (o->dev == YES ? 0 : MS_NODEV) |
-		(o->suid == YES ? 0 : MS_NOSUID) | (o->exec == NO ? MS_NOEXEC : 0) |
-		(o->atime == NO ? MS_NOATIME : 0);
+	s->settled = true;
+	store_settle(s->fe->store);
+	announcer_settle(s->fe->announcer);
+	store_publish(s->fe->store);
+	keep_settle(s->fe->keep);
+	return 0;
 }
 
-static void __attribute__((format(printf, 2, 0)))
-log_of_libfuse(enum fuse_log_level level, const char *format, va_list args)
+bool session_is_resent(const struct session *s)
 {
-	char text[1024];
-	size_t size;
-
-	if (vsnprintf(text, sizeof(text), format, args) < 0) {
-		return;
-	}
-	for (size = strlen(text); size > 0 && text[size - 1] == '\n'; size--) {
-		text[size - 1] = 0;
-	}
-	log_message((int)level, "%s", text);
+	return s->unique & FUSE_UNIQUE_RESEND;
 }
 
-int session_create(struct session **out, const struct options *o, const char *store,
-	struct frontend *fe)
+uint64_t session_request(const struct session *s)
 {
-	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
-	struct session *s = calloc(1, sizeof(*s));
-	int r = s ? add_options(&args, o, store) : -ENOMEM;
+	return s->unique & ~FUSE_UNIQUE_RESEND;
+}
 
-	if (r == 0) {
-		fuse_set_log_func(log_of_libfuse);
-		s->fe = fe;
-		s->flags = o->nosymfollow ? mount_flags(o) : 0;
-		s->fuse = fuse_session_new(&args, &ops_table, sizeof(ops_table), fe);
-		r = s->fuse ? 0 : -EINVAL;
+uint64_t session_poll_handle(const struct session *s)
+{
+	return s->poll_handle;
+}
+
+void session_wake_poll(struct session *s, uint64_t poll_handle)
+{
+	struct fuse_notify_poll_wakeup_out out = {.kh = poll_handle};
+	struct fuse_out_header header = {
+		.len = sizeof(header) + sizeof(out), .error = FUSE_NOTIFY_POLL};
+	struct iovec iov[2] = {{&header, sizeof(header)}, {&out, sizeof(out)}};
+
+	if (writev(s->fd, iov, 2) < 0) {
+		log_debug("who polls cannot be woken: %m");
+	}
+}
+
+/* --- serving ---------------------------------------------------------------------- */
+
+int session_serve(struct session *s)
+{
+	int size = fuse_session_receive_buf(s->fuse, &s->request);
+	const struct fuse_in_header *header = s->request.mem;
+
+	if (size == -EINTR) {
+		return 0;
+	}
+	if (!s->settled && s->ready && (size == -EAGAIN || (size > 0 && !session_is_resent(s) &&
+								  is_answered(s->opcode)))) {
+		nothing_is_resent(s);
+	}
+	if (size <= 0) {
+		return size == 0 ? -ENODEV : size;
+	}
+	if (session_is_resent(s) && announcer_was(s->fe->announcer, (pid_t)header->pid)) {
+		announcer_resent(s->fe->announcer, session_request(s));
+		reply_error(s, s->unique, bytes_of("", 0));
 	} else {
-		log_error("out of memory");
+		fuse_session_process_buf(s->fuse, &s->request);
 	}
-	fuse_opt_free_args(&args);
-	if (r < 0) {
-		free(s);
-		return r;
-	}
-	fe->session = s;
-	*out = s;
-	return 0;
-}
-
-/* --- the mount --------------------------------------------------------- */
-
-static int check_directory(const char *dir)
-{
-	struct stat st;
-	int r;
-
-	if (stat(dir, &st) == 0) {
-		if (S_ISDIR(st.st_mode)) {
-			return 0;
-		}
-		log_error("%s is not a directory", dir);
-		return -ENOTDIR;
-	}
-	if (errno == ENOTCONN) {
-		log_error("%s is a mount whose daemon has died; take it away with: %s '%s'", dir,
-			geteuid() == 0 ? "umount -l" : "fusermount3 -uz", dir);
-		return -ENOTCONN;
-	}
-	r = -errno;
-	log_error("cannot mount on %s: %m", dir);
-	return r;
-}
-
-/* The last line in a file, as libfuse and fusermount3 write them, without the
- * names that they put before it. */
-static void last_line(int fd, char *out, size_t size)
-{
-	static const char *const names[] = {"cubbyfs: ", "fuse: ", "fusermount3: "};
-	char text[4096];
-	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
-	char *line;
-
-	text[n > 0 ? n : 0] = 0;
-	for (n = (ssize_t)strlen(text); n > 0 && text[n - 1] == '\n'; n--) {
-		text[n - 1] = 0;
-	}
-	line = strrchr(text, '\n');
-	line = line ? line + 1 : text;
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (strncmp(line, names[i], strlen(names[i])) == 0) {
-			line += strlen(names[i]);
-		}
-	}
-	snprintf(out, size, "%s", line);
-}
-
-static int mount_quietly(struct session *s, const char *dir, char *reason, size_t size)
-{
-	_cleanup_fd_ int words = memfd_create("cubbyfs-mount", MFD_CLOEXEC);
-	_cleanup_fd_ int saved = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
-	int r;
-
-	if (words < 0 || saved < 0 || dup2(words, STDERR_FILENO) < 0) {
-		snprintf(reason, size, "%s", strerror(errno));
-		return -errno;
-	}
-	r = fuse_session_mount(s->fuse, dir);
-	dup2(saved, STDERR_FILENO);
-	last_line(words, reason, size);
-	return r < 0 ? -EIO : 0;
-}
-
-int session_mount(struct session *s, const char *dir)
-{
-	char reason[512];
-	int fd, r = check_directory(dir);
-
-	if (r < 0) {
-		return r;
-	}
-	if (s->flags && geteuid() != 0) {
-		log_error("option nosymfollow: only root can mount so");
-		return -EPERM;
-	}
-	s->dir = strdup(dir);
-	if (!s->dir) {
-		return -ENOMEM;
-	}
-	r = mount_quietly(s, dir, reason, sizeof(reason));
-	if (r < 0) {
-		log_error("cannot mount on %s: %s", dir, *reason ? reason : "libfuse says no more");
-		free(steal_pointer(&s->dir));
-		return r;
-	}
-	s->mounted = true;
-	if (*reason) {
-		log_warning("%s", reason);
-	}
-	fd = fuse_session_fd(s->fuse);
-	if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0) {
-		r = -errno;
-		log_error("/dev/fuse: %m");
-		return r;
-	}
-	r = fuse_session_custom_io(s->fuse, &handshake, fd);
-	if (r < 0) {
-		log_error("libfuse: %s", strerror(-r));
-		return r;
-	}
-	if (s->flags && mount(NULL, dir, NULL, MS_REMOUNT | MS_BIND | s->flags, NULL) < 0) {
-		r = -errno;
-		log_error("option nosymfollow: %m");
-		return r;
-	}
-	return 0;
-}
-
-void session_detach(struct session *s)
-{
-	char *const args[] = {"fusermount3", "-u", "-q", "-z", "--", s->dir, NULL};
-
-	if (!s->dir) {
-		return;
-	}
-	if (geteuid() == 0) {
-		if (umount2(s->dir, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 && errno != EINVAL) {
-			log_warning("cannot unmount %s: %m", s->dir);
-		}
-	} else if (posix_spawnp(&s->unmounter, args[0], NULL, NULL, args, environ) != 0) {
-		s->unmounter = 0;
-	}
-	free(steal_pointer(&s->dir));
-}
-
-/* libfuse frees its memory only by unmounting, and by path. Where detach has
- * been called that path may be somebody else's mount by now; so the connection
- * is closed by putting a broken pipe in its place, which libfuse takes for a
- * mount that has ended, and leaves alone. */
-static void hang_up(int fd)
-{
-	int fds[2];
-
-	if (pipe2(fds, O_CLOEXEC) == 0) {
-		close(fds[0]);
-		dup2(fds[1], fd);
-		close(fds[1]);
-	}
-}
-
-void session_destroy(struct session *s)
-{
-	if (!s) {
-		return;
-	}
-	if (s->mounted && !s->dir) {
-		hang_up(fuse_session_fd(s->fuse));
-	}
-	fuse_session_unmount(s->fuse);
-	fuse_session_destroy(s->fuse);
-	if (s->unmounter > 0) {
-		waitpid(s->unmounter, NULL, 0);
-	}
-	free(s->dir);
-	s->fe->session = NULL;
-	free(s);
+	s->unique = 0;
+	return 1;
 }
 
 struct fuse_session *session_fuse(struct session *s)
@@ -396,4 +316,65 @@ struct fuse_session *session_fuse(struct session *s)
 bool session_ready(const struct session *s)
 {
 	return s->ready;
+}
+
+/* --- beginning and end --------------------------------------------------------------- */
+
+static int add_options(struct fuse_args *args, const struct options *o)
+{
+	int r = fuse_opt_add_arg(args, "cubbyfs");
+
+	if (r == 0 && o->allow_root) {
+		r = fuse_opt_add_arg(args, "-oallow_root");
+	}
+	if (r == 0 && o->debug) {
+		r = fuse_opt_add_arg(args, "-odebug");
+	}
+	return r < 0 ? -ENOMEM : 0;
+}
+
+int session_create(struct session **out, const struct options *o, int fd, struct frontend *fe)
+{
+	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
+	struct session *s = calloc(1, sizeof(*s));
+	int r = s ? add_options(&args, o) : -ENOMEM;
+	struct bytes init;
+
+	if (r == 0) {
+		fuse_log_init();
+		s->fe = fe;
+		s->fd = fd;
+		s->fuse = fuse_session_new(&args, &ops_table, sizeof(ops_table), fe);
+		r = s->fuse ? fuse_session_custom_io(s->fuse, &custom_io, fd) : -EINVAL;
+	}
+	fuse_opt_free_args(&args);
+	if (r < 0) {
+		log_error("libfuse: %s", strerror(-r));
+		close(fd);
+		if (s && s->fuse) {
+			fuse_session_destroy(s->fuse);
+		}
+		free(s);
+		return r;
+	}
+	fe->session = s;
+	*out = s;
+	if (keep_find(fe->keep, KEEP_INIT, 0, &init)) {
+		take_over(s, init);
+	} else {
+		s->settled = true;
+		keep_settle(fe->keep);
+	}
+	return 0;
+}
+
+void session_destroy(struct session *s)
+{
+	if (!s) {
+		return;
+	}
+	fuse_session_destroy(s->fuse); /* with the descriptor */
+	free(s->request.mem);
+	s->fe->session = NULL;
+	free(s);
 }

@@ -28,6 +28,7 @@
 #include "store/advisory.h"
 
 #include "base/cleanup.h"
+#include "base/keep.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -41,6 +42,15 @@ struct range {
 	uint64_t owner, handle;
 	pid_t pid;
 	bool exclusive;
+	uint64_t id; /* in the keep */
+};
+
+/* As it is there. */
+struct kept_range {
+	uint64_t ino, kind;
+	uint64_t start, end, owner, handle;
+	int64_t pid;
+	uint64_t exclusive;
 };
 
 /* A new range, and what is left of one that it splits. */
@@ -67,6 +77,34 @@ struct advisory_waiter {
 	uint64_t search;                  /* the last that has come by */
 	struct advisory_waiter *to_visit; /* by that */
 };
+
+/* --- the keep --------------------------------------------------------------- */
+
+static void range_keep(struct advisory *a, uint64_t ino, enum store_lock_kind kind, struct range *r)
+{
+	const struct kept_range kept = {
+		.ino = ino,
+		.kind = kind,
+		.start = r->start,
+		.end = r->end,
+		.owner = r->owner,
+		.handle = r->handle,
+		.pid = r->pid,
+		.exclusive = r->exclusive,
+	};
+
+	if (r->id == 0) {
+		r->id = ++a->next_range;
+	}
+	keep_put(a->keep, KEEP_RANGE, r->id, bytes_of(&kept, sizeof(kept)));
+}
+
+static void range_destroy(struct advisory *a, struct range *r)
+{
+	keep_drop(a->keep, KEEP_RANGE, r->id);
+	a->n_locks--;
+	free(r);
+}
 
 /* --- ranges ----------------------------------------------------------------- */
 
@@ -129,8 +167,7 @@ static int spares_init(struct spares *s, bool first, bool second)
 
 /* Takes l's bytes out of *at, a range of its owner's, which may go or be split.
  * Returns where to go on. */
-static struct range **cut(
-	struct advisory *a, struct range **at, const struct store_lock *l, struct spares *spares)
+static struct range **cut(struct advisory *a, uint64_t ino, struct range **at, const struct store_lock *l, struct spares *spares)
 {
 	struct range *r = *at, *rest;
 
@@ -138,9 +175,12 @@ static struct range **cut(
 		rest = steal_pointer(&spares->second);
 		*rest = *r;
 		rest->start = l->end + 1;
+		rest->id = 0;
 		r->end = l->start - 1;
 		r->next = rest;
 		a->n_locks++;
+		range_keep(a, ino, l->kind, r);
+		range_keep(a, ino, l->kind, rest);
 		return &rest->next;
 	}
 	if (r->start < l->start) {
@@ -149,10 +189,10 @@ static struct range **cut(
 		r->start = l->end + 1;
 	} else {
 		*at = r->next;
-		free(r);
-		a->n_locks--;
+		range_destroy(a, r);
 		return at;
 	}
+	range_keep(a, ino, l->kind, r);
 	return &r->next;
 }
 
@@ -172,11 +212,10 @@ static bool put(
 			start = r->start < start ? r->start : start;
 			end = r->end > end ? r->end : end;
 			*at = r->next;
-			free(r);
-			a->n_locks--;
+			range_destroy(a, r);
 		} else if (r->owner == l->owner && overlaps(r, l)) {
 			loosened |= !exclusive;
-			at = cut(a, at, l, spares);
+			at = cut(a, n->ino, at, l, spares);
 		} else {
 			at = &r->next;
 		}
@@ -193,6 +232,7 @@ static bool put(
 		};
 		*at = r;
 		a->n_locks++;
+		range_keep(a, n->ino, l->kind, r);
 	}
 	spares_finish(spares);
 	return loosened;
@@ -235,6 +275,37 @@ static void drop_if_idle(struct advisory *a, struct locked *n)
 		table_remove(&a->nodes, &n->by_ino);
 		free(n);
 	}
+}
+
+int advisory_restore(struct advisory *a, uint64_t id, struct bytes kept)
+{
+	struct kept_range k;
+	struct locked *n;
+	struct range *r;
+
+	if (kept.size != sizeof(k)) {
+		return -EPROTO;
+	}
+	memcpy(&k, kept.data, sizeof(k));
+	n = k.kind <= STORE_LOCK_RECORD ? find_or_create(a, k.ino) : NULL;
+	r = n ? malloc(sizeof(*r)) : NULL;
+	if (!r) {
+		return -ENOMEM;
+	}
+	*r = (struct range){
+		.next = n->ranges[k.kind],
+		.start = k.start,
+		.end = k.end,
+		.owner = k.owner,
+		.handle = k.handle,
+		.pid = (pid_t)k.pid,
+		.exclusive = k.exclusive,
+		.id = id,
+	};
+	n->ranges[k.kind] = r;
+	a->n_locks++;
+	a->next_range = id > a->next_range ? id : a->next_range;
+	return 0;
 }
 
 /* --- waiting ----------------------------------------------------------------- */
@@ -599,8 +670,7 @@ void advisory_release(struct advisory *a, uint64_t ino, uint64_t handle)
 				continue;
 			}
 			*at = r->next;
-			free(r);
-			a->n_locks--;
+			range_destroy(a, r);
 			loosened = true;
 		}
 	}

@@ -20,12 +20,17 @@ struct advisory {
 	uint64_t search; /* for a deadlock: the number of the last one */
 	struct advisory_waiter *answers, **answers_tail;
 	size_t n_locks, n_waiters;
+	struct keep *keep;   /* where the locks outlive the process; NULL: nowhere. Borrowed */
+	uint64_t next_range; /* number of an object in it */
 };
 
 /* 0 or -ENOMEM. */
 int advisory_init(struct advisory *a);
 /* Those who wait are forgotten; see advisory_end. */
 void advisory_finish(struct advisory *a);
+
+/* A lock that another process has left in the keep. 0, -ENOMEM or -EPROTO. */
+int advisory_restore(struct advisory *a, uint64_t id, struct bytes kept);
 
 /* A number for a request that may wait. Never 0. */
 uint64_t advisory_ticket(struct advisory *a);

@@ -360,7 +360,7 @@ static void apply_put(const struct context *x, const struct change *c, struct pr
 		t->unresolved += !named;
 	}
 	/* Without a namespace to be in, it cannot be reached. */
-	if (!tree_attached(t, n) && !n->is_pending && n->refs == 0 &&
+	if (!tree_attached(t, n) && !n->is_pending && n->refs == 0 && n->lookups == 0 &&
 		!(node_is_directory(n) && n->directory->hint)) {
 		t->unresolved++;
 		tree_collect(t, n);

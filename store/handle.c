@@ -4,14 +4,18 @@
 #include "store/handle.h"
 
 #include "base/cleanup.h"
+#include "store/handover.h"
 #include "store/internal.h"
 
 #include <errno.h>
 
 int handle_table_init(struct handle_table *t)
 {
+	int rc;
+
 	*t = (struct handle_table){.next_id = 1};
-	return table_init(&t->by_id);
+	rc = table_init(&t->by_id);
+	return rc ? rc : table_init(&t->by_node);
 }
 
 void handle_table_finish(struct store *s)
@@ -26,6 +30,8 @@ void handle_table_finish(struct store *s)
 		}
 	}
 	table_finish(t);
+	table_finish(&s->handles.by_node);
+	buffer_finish(&s->handles.image);
 }
 
 struct handle *handle_create(struct store *s, const struct store_caller *caller, struct node *n,
@@ -40,6 +46,8 @@ struct handle *handle_create(struct store *s, const struct store_caller *caller,
 	h->node = n;
 	h->flags = flags;
 	h->opener = *caller;
+	h->request = caller->request;
+	h->opener.request = 0;
 	if (handle_writes(h) || (flags & O_TRUNC)) {
 		h->process = store_process(s, caller);
 		h->next = n->handles;
@@ -52,6 +60,11 @@ struct handle *handle_create(struct store *s, const struct store_caller *caller,
 	tree_ref(n);
 	n->n_open++;
 	table_insert(&s->handles.by_id, &h->by_id, hash_number(h->id));
+	table_insert(&s->handles.by_node, &h->by_node, hash_number(n->ino));
+	handover_touch(s, h);
+	if (n->is_pending && !n->is_kept) {
+		handover_put_node(s, n);
+	}
 	return h;
 }
 
@@ -60,6 +73,7 @@ void handle_destroy(struct store *s, struct handle *h)
 	struct handle **at = &h->node->handles;
 	struct node *n = h->node;
 
+	handover_drop(s, h);
 	while (*at && *at != h) {
 		at = &(*at)->next;
 	}
@@ -70,6 +84,7 @@ void handle_destroy(struct store *s, struct handle *h)
 	value_unref(h->seen);
 	value_unref(h->committing);
 	table_remove(&s->handles.by_id, &h->by_id);
+	table_remove(&s->handles.by_node, &h->by_node);
 	free(h);
 	n->n_open--;
 	/* Nobody is left who could still make it. */
@@ -79,7 +94,7 @@ void handle_destroy(struct store *s, struct handle *h)
 	tree_unref(&s->tree, n, 1);
 }
 
-struct handle *handle_find(const struct store *s, uint64_t id)
+struct handle *handle_find(struct store *s, uint64_t id)
 {
 	struct table_link *l = table_first(&s->handles.by_id, hash_number(id));
 
@@ -87,10 +102,33 @@ struct handle *handle_find(const struct store *s, uint64_t id)
 		struct handle *h = container_of(l, struct handle, by_id);
 
 		if (h->id == id) {
+			handover_touch(s, h);
 			return h;
 		}
 	}
 	return NULL;
+}
+
+static struct handle *of_node(struct table_link *l, const struct node *n)
+{
+	for (; l; l = table_next(l)) {
+		struct handle *h = container_of(l, struct handle, by_node);
+
+		if (h->node == n) {
+			return h;
+		}
+	}
+	return NULL;
+}
+
+struct handle *handle_first(struct store *s, const struct node *n)
+{
+	return of_node(table_first(&s->handles.by_node, hash_number(n->ino)), n);
+}
+
+struct handle *handle_next(const struct handle *h)
+{
+	return of_node(table_next(&h->by_node), h->node);
 }
 
 struct handle *handle_of(struct store *s, const struct store_caller *caller, const struct node *n)
@@ -100,6 +138,7 @@ struct handle *handle_of(struct store *s, const struct store_caller *caller, con
 	for (struct handle *h = process > 0 ? n->handles : NULL; h; h = h->next) {
 		if ((h->process == process || h->writer == process) &&
 			(h->has_stage || (n->is_pending && h->makes))) {
+			handover_touch(s, h);
 			return h;
 		}
 	}
@@ -117,6 +156,7 @@ void handle_drop(struct store *s, struct handle *h)
 	buffer_finish(&h->stage);
 	value_unref(h->base);
 	h->base = NULL;
+	h->base_is_kept = false;
 	staged_finish(&h->staged);
 	h->has_stage = h->truncated = h->written = h->merges = false;
 }
@@ -128,10 +168,13 @@ void handle_hand_over(struct store *s, struct handle *h, struct op *op)
 	handle_drop(s, h);
 }
 
-void handle_made(struct node *n)
+void handle_made(struct store *s, struct node *n)
 {
 	for (struct handle *h = n->handles; h; h = h->next) {
-		h->makes = false;
+		if (h->makes) {
+			h->makes = false;
+			handover_touch(s, h);
+		}
 	}
 }
 
@@ -140,10 +183,26 @@ bool handle_must_make(const struct handle *h)
 	return h->makes && h->node->is_pending && h->node->pending->n_commits == 0;
 }
 
+static void see(struct handle *h, struct value *value, uint64_t version)
+{
+	value_ref(value);
+	value_unref(h->seen);
+	h->seen = value;
+	h->seen_version = version;
+	h->seen_is_kept = false;
+	h->has_seen = true;
+}
+
+void handle_see(struct handle *h)
+{
+	if (!h->has_seen || h->seen != h->node->value || h->seen_version != h->node->version) {
+		see(h, h->node->value, h->node->version);
+	}
+}
+
 void handle_begin_anew(struct handle *h)
 {
-	value_unref(h->seen);
-	h->seen = NULL;
+	see(h, NULL, 0);
 	h->has_seen = false;
 }
 
@@ -164,6 +223,9 @@ void handle_rebase(struct store *s, struct handle *h)
 	h->stage = merged;
 	value_unref(h->base);
 	h->base = value_ref(h->node->value);
+	h->base_version = h->node->version;
+	h->base_is_kept = false;
+	handover_touch_stage(s, h, 0, h->stage.size);
 }
 
 struct bytes handle_base(const struct handle *h)
@@ -175,6 +237,7 @@ struct bytes handle_base(const struct handle *h)
 int handle_resize(struct store *s, struct handle *h, uint64_t size)
 {
 	struct node *home = store_home(s, h->node);
+	size_t old_size;
 	struct bytes old;
 	int rc;
 
@@ -197,10 +260,15 @@ int handle_resize(struct store *s, struct handle *h, uint64_t size)
 		buffer_append(&h->stage, old.data, old.size);
 		s->handles.staged_bytes += h->stage.size;
 		h->base = value_ref(h->n_commits > 0 ? h->committing : h->node->value);
+		h->base_version = h->n_commits > 0 ? UINT64_MAX : h->node->version;
+		h->base_is_kept = false;
 		h->has_stage = true;
+		handover_touch_stage(s, h, 0, h->stage.size);
 	}
 	s->handles.staged_bytes -= h->stage.size;
+	old_size = h->stage.size;
 	rc = buffer_resize(&h->stage, size);
+	handover_touch_stage(s, h, old_size < size ? old_size : size, size);
 	s->handles.staged_bytes += h->stage.size;
 	if (rc == 0) {
 		h->written = true;
@@ -239,7 +307,7 @@ static void commit_ended(struct op *op, int rc)
 	if (rc && h) {
 		h->makes = false;
 	} else if (rc == 0) {
-		handle_made(n);
+		handle_made(op->s, n);
 	}
 	if (h && --h->n_commits == 0) {
 		value_unref(h->committing);
@@ -318,8 +386,6 @@ void handle_commit(struct store *s, const struct store_caller *caller, struct ha
 	value_unref(h->committing);
 	h->committing = value_ref(op->value);
 	handle_hand_over(s, h, op);
-	value_unref(h->seen);
-	h->seen = value_ref(op->value);
-	h->has_seen = true;
+	see(h, op->value, UINT64_MAX);
 	op_submit(op);
 }

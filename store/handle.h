@@ -11,8 +11,9 @@
 #include <fcntl.h>
 
 struct handle {
-	struct table_link by_id;
+	struct table_link by_id, by_node;
 	uint64_t id;
+	uint64_t request; /* that has opened it, see handover.h */
 	struct node *node;
 	struct handle *next; /* of the same node, if it may write */
 	int flags;	     /* as opened */
@@ -22,12 +23,14 @@ struct handle {
 
 	struct value *seen; /* what reads are served from; NULL is empty */
 	bool has_seen;
+	uint64_t seen_version; /* of the node */
 	uint64_t next_offset; /* where the pass goes on */
 
 	/* What is to become the value. */
 	bool has_stage;
 	struct buffer stage;
 	struct value *base; /* what it began as */
+	uint64_t base_version; /* of the node */
 	bool merges; /* what it has changed since goes on top of the value (publish.c) */
 	bool truncated; /* by O_TRUNC: commits at release, not at flush */
 	bool written;	/* by write(2) or ftruncate(2): commits at flush */
@@ -40,12 +43,21 @@ struct handle {
 	/* What the last commit makes the value, while commits are under way. */
 	struct value *committing;
 	unsigned n_commits;
+
+	/* handover.c: what of it the keep has, and what it has not got yet. */
+	struct handle *next_touched;
+	size_t touched_from, touched_to; /* of the stage */
+	bool is_touched, stage_is_kept;
+	bool seen_is_kept, keeps_seen; /* what is seen; something, be it not that any more */
+	bool base_is_kept, keeps_base;
 };
 
 struct handle_table {
-	struct table by_id;
+	struct table by_id, by_node;
 	uint64_t next_id;
 	uint64_t staged_bytes;
+	struct handle *touched; /* handover.c */
+	struct buffer image;
 };
 
 int handle_table_init(struct handle_table *t);
@@ -55,7 +67,11 @@ void handle_table_finish(struct store *s);
 struct handle *handle_create(struct store *s, const struct store_caller *caller, struct node *n,
 	int flags);
 void handle_destroy(struct store *s, struct handle *h);
-struct handle *handle_find(const struct store *s, uint64_t id);
+struct handle *handle_find(struct store *s, uint64_t id);
+
+/* Those of a node, whatever they are open for, in no order; NULL: no more. */
+struct handle *handle_first(struct store *s, const struct node *n);
+struct handle *handle_next(const struct handle *h);
 
 static inline bool handle_writes(const struct handle *h)
 {
@@ -70,10 +86,13 @@ struct handle *handle_of(struct store *s, const struct store_caller *caller, con
 bool handle_is_maker(struct store *s, const struct store_caller *caller, const struct node *n);
 
 /* The key that n was to be is there: nobody has to make it any more. */
-void handle_made(struct node *n);
+void handle_made(struct store *s, struct node *n);
 
 /* Whether its end has to make the key: nothing else that is under way will. */
 bool handle_must_make(const struct handle *h);
+
+/* What reads are served from is the node's value now. */
+void handle_see(struct handle *h);
 
 /* The next read takes the value as it is then. */
 void handle_begin_anew(struct handle *h);

@@ -4,6 +4,8 @@
 /* Nodes by number: references, attributes. */
 #include "store/internal.h"
 
+#include "store/handover.h"
+
 #include "base/cleanup.h"
 
 #include <errno.h>
@@ -15,7 +17,7 @@ void store_remember(struct store *s, uint64_t ino)
 	struct node *n = tree_node(&s->tree, ino);
 
 	if (n) {
-		tree_ref(n);
+		tree_remember(n);
 	}
 }
 
@@ -24,7 +26,7 @@ void store_forget(struct store *s, uint64_t ino, uint64_t count)
 	struct node *n = tree_node(&s->tree, ino);
 
 	if (n) {
-		tree_unref(&s->tree, n, count);
+		tree_forget(&s->tree, n, count);
 	}
 }
 
@@ -349,6 +351,7 @@ void store_setattr(struct store *s, const struct store_caller *caller, uint64_t 
 	}
 	if (rc == 0 && n->is_pending && which) {
 		set_pending(n, attr, which, s->now.wall);
+		handover_put_node(s, n);
 		which = 0;
 	}
 	if (rc || which == 0) {

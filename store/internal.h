@@ -47,6 +47,14 @@ struct store {
 	struct publication *publications; /* see publish.c */
 	bool answering;			  /* those who waited for a lock */
 
+	/* handover.c */
+	struct {
+		uint64_t next_ino, next_handle;
+		int failed;
+	} published;
+	struct buffer inherited_notices; /* to be told when somebody listens */
+	uint64_t restored_revision;
+
 	struct op *queue, **queue_tail; /* operations waiting; the first may be in flight */
 	struct op *running;		/* its append is under way */
 	bool pumping;

@@ -16,6 +16,7 @@
  * the same name meanwhile shares the node; the first commit gives it the name.
  * If something else has taken the name by then, the commit sets the value of
  * that, if it may. */
+#include "store/handover.h"
 #include "store/internal.h"
 
 #include "base/cleanup.h"
@@ -396,7 +397,7 @@ static int create_pending(struct store *s, const struct store_caller *caller, st
 	h = handle_create(s, caller, n, flags);
 	if (!h) {
 		tree_unpend(&s->tree, n);
-		tree_unref(&s->tree, n, 1);
+		tree_forget(&s->tree, n, 1);
 		return -ENOMEM;
 	}
 	h->makes = true;
@@ -451,7 +452,7 @@ void store_create(struct store *s, const struct store_caller *caller, uint64_t p
 	} else if (p) {
 		rc = store_open_key(s, caller, p->node->ino, flags, &result.handle);
 		if (rc == 0) {
-			tree_ref(p->node);
+			tree_remember(p->node);
 			result.ino = p->node->ino;
 			store_fill_stat(s, p->node, &result.stat);
 		}
@@ -511,10 +512,7 @@ int store_read(struct store *s, const struct store_caller *caller, uint64_t hand
 			if (!store_usable(s, h->node)) {
 				return STORE_NOT_FOUND;
 			}
-			value_ref(h->node->value);
-			value_unref(h->seen);
-			h->seen = h->node->value;
-			h->has_seen = true;
+			handle_see(h);
 		}
 		all = value_bytes(h->seen);
 	}
@@ -590,7 +588,7 @@ static void append_done(struct op *op)
 {
 	op->result.ino = op->made;
 	op->result.size = op->data.size;
-	handle_made(op->node);
+	handle_made(op->s, op->node);
 }
 
 static void append(struct store *s, const struct store_caller *caller, struct handle *h,
@@ -641,6 +639,7 @@ static void append_to_stage(struct store *s, const struct store_caller *caller, 
 		return;
 	}
 	memcpy(h->stage.data + old, data.data, data.size);
+	handover_touch_stage(s, h, old, old + data.size);
 	*w = (struct write_reply){.reply = reply, .size = data.size};
 	handle_commit(s, caller, h, STORE_NOTICE_MODIFIED, false, NULL,
 		(struct store_reply){.done = append_committed, .arg = w});
@@ -686,6 +685,7 @@ void store_write(struct store *s, const struct store_caller *caller, uint64_t ha
 		}
 	}
 	memcpy(h->stage.data + offset, data.data, data.size);
+	handover_touch_stage(s, h, offset, end);
 	h->written = true;
 	h->written_at = h->changed_at = s->now.wall;
 	h->staged.has_mtime = false;

@@ -179,9 +179,13 @@ static void make_and_submit(struct store *s, const struct store_caller *caller, 
 {
 	struct handle *h = n && n->is_pending ? handle_of(s, caller, n) : NULL;
 
+	/* Its commit is not yet what the request wants. */
+	struct store_caller maker = *caller;
+
+	maker.request = 0;
 	if (h) {
 		op->handle = h->id;
-		handle_commit(s, caller, h, STORE_NOTICE_MODIFIED, false, NULL,
+		handle_commit(s, &maker, h, STORE_NOTICE_MODIFIED, false, NULL,
 			(struct store_reply){.done = made_now, .arg = op});
 	} else {
 		op_submit(op);
@@ -466,7 +470,7 @@ int store_lookup(struct store *s, const struct store_caller *caller, uint64_t pa
 	}
 	rc = store_getattr(s, caller, n->ino, st, lifetime);
 	if (rc == 0) {
-		tree_ref(n);
+		tree_remember(n);
 	}
 	return rc;
 }

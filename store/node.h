@@ -76,10 +76,12 @@ struct node {
 		struct pending *pending; /* if is_pending */
 	};
 	struct handle *handles; /* those open for writing */
-	uint32_t refs;		/* references, handles and operations under way */
+	uint32_t refs;		/* handles and operations under way */
+	uint32_t lookups;	/* that the front end has to give back */
 	uint32_t n_open;	/* handles */
 	uint32_t epoch;		/* of the last snapshot that it is in */
 	bool is_pending;
+	bool is_kept; /* its image is in the keep, see handover.c */
 	bool is_expired; /* and has no name any more */
 	bool is_lost;	 /* and the name was a lock */
 };

@@ -5,8 +5,9 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "store/handover.h"
 #include "store/internal.h"
-#include "store/place.h"
+#include "store/notice.h"
 
 #include <errno.h>
 
@@ -52,6 +53,7 @@ static void op_destroy(struct op *op)
 	free(op->to_name);
 	free(op->holder);
 	buffer_finish(&op->data);
+	buffer_finish(&op->notices);
 	value_unref(op->value);
 	value_unref(op->base);
 	staged_finish(&op->staged);
@@ -92,6 +94,8 @@ static void op_end(struct op *op, int rc)
 {
 	struct store_reply reply = op->reply;
 	struct store_result result = op->result;
+	struct store *s = op->s;
+	uint64_t request = op->guarded ? op->caller.request : 0;
 
 	if (op->ended) {
 		op->ended(op, rc);
@@ -101,6 +105,7 @@ static void op_end(struct op *op, int rc)
 	}
 	op_destroy(op);
 	reply_with(reply, rc, &result);
+	handover_answered(s, request);
 }
 
 void op_refuse(struct op *op, int rc)
@@ -203,81 +208,19 @@ static void on_sync(void *arg, int status)
 	op_end(op, status);
 }
 
-/* The change that the notice is of: the first that sets a value or takes a name. */
-static const struct change *change_to_tell(const struct op *op)
-{
-	for (size_t i = 0; i < op->n_changes; i++) {
-		const struct change *c = &op->changes[i];
-
-		if (op->notice == STORE_NOTICE_REMOVED ?
-				c->type == CHANGE_EXPIRE || c->type == CHANGE_REMOVE :
-			    c->type == CHANGE_APPEND || (c->fields & HAS_VALUE)) {
-			return c;
-		}
-	}
-	return NULL;
-}
-
-/* Tells that a name is about to go, and before it all that is below it. */
-static void tell_removal(struct store *s, const struct change *c, struct moment now)
-{
-	struct node *parent = tree_node(&s->tree, c->place.parent);
-	struct entry *top = parent && node_is_directory(parent) ?
-		tree_entry(&s->tree, parent, place_name(&c->place)) : NULL;
-	_cleanup_buffer_ struct buffer path = {0};
-	bool in_expired;
-
-	if (!top || top->node->ino != c->ino) {
-		return;
-	}
-	in_expired = parent->names && !tree_alive(&s->tree, parent->names, now.elapsed);
-	for (struct entry *e = tree_lowest(top); e; e = tree_after(e, top)) {
-		path.size = 0;
-		if (tree_path(e->parent, entry_name(e), &path)) {
-			log_error("out of memory: a removal is not told");
-			continue;
-		}
-		tree_ref(e->node);
-		s->listener->notice(s->listener->arg, &(struct store_notice){
-			.kind = STORE_NOTICE_REMOVED,
-			.ino = e->node->ino,
-			.parent = e->parent->ino,
-			.path = buffer_bytes(&path),
-			.mode = e->node->mode,
-			.below_expired = in_expired || e != top,
-		});
-	}
-}
-
-/* Applies, and tells the listener of it, who may keep what was removed. */
 static void apply_and_tell(struct op *op)
 {
 	struct store *s = op->s;
-	const struct change *c = op->announces && s->listener && !op->local ?
-		change_to_tell(op) : NULL;
 	uint64_t unresolved = s->tree.unresolved;
-	struct node *n;
 
-	if (c && op->notice == STORE_NOTICE_REMOVED) {
-		tell_removal(s, c, op->moment);
-		c = NULL;
-	}
-	n = c ? tree_node(&s->tree, c->ino) : NULL;
 	store_apply(s, &op->transition, op->prepared, op->moment);
 	if (s->tree.unresolved != unresolved) {
 		/* A plan was for a tree that is not this one: our mistake. */
 		log_error("%s: revision %llu could not be applied as planned; please report this",
 			s->location, (unsigned long long)op->transition.revision);
 	}
-	if (n) {
-		s->listener->notice(s->listener->arg, &(struct store_notice){
-			.kind = op->notice,
-			.ino = c->ino,
-			.parent = c->place.parent,
-			.path = c->place.path,
-			.mode = n->mode,
-		});
-	}
+	notices_tell(s, buffer_bytes(&op->notices));
+	handover_applied(op);
 }
 
 static void commit(struct op *op)
@@ -320,6 +263,7 @@ static void on_append(void *arg, int status)
 
 	s->running = NULL;
 	if (status == BACKEND_CONFLICT) {
+		handover_refused(op);
 		op_reset(op);
 		op->next = s->queue;
 		if (!s->queue) {
@@ -332,6 +276,7 @@ static void on_append(void *arg, int status)
 			log_error("%s: writing failed (%s); read-only from now on", s->location,
 				strerror(-status));
 		}
+		handover_refused(op);
 		op_end(op, status);
 	} else {
 		commit(op);
@@ -392,6 +337,8 @@ static void start(struct op *op)
 		commit(op);
 	} else {
 		s->running = op;
+		notices_collect(op);
+		handover_intend(op);
 		s->ops->append(s->backend, &op->transition, on_append, op);
 	}
 }

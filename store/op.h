@@ -81,6 +81,8 @@ struct op {
 	struct change *changes;
 	size_t n_changes, capacity;
 	struct prepared *prepared;
+	struct buffer notices; /* of the plan's changes, see notice.h */
+	bool guarded; /* the keep has its request, see handover.h */
 	void **kept; /* memory that the changes borrow */
 	size_t n_kept;
 	struct value *planned; /* the value that changes[0] sets; owned */

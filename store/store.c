@@ -14,7 +14,9 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "store/handover.h"
 #include "store/json.h"
+#include "store/notice.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -369,6 +371,7 @@ int store_open(struct store **out, const struct store_config *config, char **err
 	s->tree.unwatch_arg = config->arg;
 	rc = rc ? rc : open_backend(s, error);
 	rc = rc ? rc : replay(s);
+	rc = rc ? rc : handover_restore(s);
 	if (rc) {
 		if (!*error) {
 			explain(error, config->location, rc < 0 ? strerror(-rc) : "cannot be opened");
@@ -407,6 +410,7 @@ int store_close(struct store *s)
 	if (s->tree.root) {
 		tree_finish(&s->tree);
 	}
+	buffer_finish(&s->inherited_notices);
 	free(s->location);
 	free(s);
 	return rc;
@@ -492,6 +496,10 @@ int64_t store_tick(struct store *s)
 void store_listen(struct store *s, const struct store_listener *listener)
 {
 	s->listener = listener;
+	if (listener) {
+		notices_tell(s, buffer_bytes(&s->inherited_notices));
+		buffer_finish(&s->inherited_notices);
+	}
 }
 
 /* --- the whole --------------------------------------------------------------- */
@@ -547,6 +555,9 @@ int store_stats(struct store *s, struct buffer *out)
 		json_add(o, "backend", json_object_new_string(s->ops->name));
 		json_add(o, "uptime_seconds",
 			json_object_new_double((double)(s->now.elapsed - s->opened) / 1e9));
+		if (s->config.stats) {
+			s->config.stats(s->config.arg, o);
+		}
 		add_number(o, "revision", s->tree.revision);
 		add_number(o, "keys", s->tree.n_keys);
 		add_number(o, "namespaces", s->tree.n_namespaces);

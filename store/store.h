@@ -38,6 +38,8 @@
 #include <sys/statvfs.h>
 #include <sys/types.h>
 
+struct json_object;
+struct keep;
 struct store;
 struct store_caller;
 
@@ -86,8 +88,7 @@ enum store_notice_kind {
 	STORE_NOTICE_MODIFIED,
 	/* The value has changed, and no close will say so. */
 	STORE_NOTICE_WRITTEN,
-	/* A name has gone. `ino` is kept: the listener has one reference to it and
-	 * gives it back with store_forget. */
+	/* A name has gone. */
 	STORE_NOTICE_REMOVED,
 };
 
@@ -97,6 +98,7 @@ struct store_notice {
 	uint64_t parent;    /* STORE_NOTICE_REMOVED */
 	struct bytes path;  /* within the mount; borrowed during the call */
 	mode_t mode;
+	const struct stat *stat; /* STORE_NOTICE_REMOVED: as it was; borrowed during the call */
 	bool below_expired; /* STORE_NOTICE_REMOVED: a namespace above has expired too */
 };
 
@@ -153,6 +155,11 @@ struct store_config {
 	mode_t mode; /* permission bits */
 	/* Progress of the replay in bytes. May be NULL. */
 	void (*progress)(void *arg, uint64_t done, uint64_t total);
+	/* Adds what the front end knows to store_stats. May be NULL. Called with `arg`. */
+	void (*stats)(void *arg, struct json_object *o);
+	/* What is open outlives the process in it, see below. NULL: it does not. Borrowed
+	 * until store_close. */
+	struct keep *keep;
 	void *arg; /* of the callbacks */
 };
 
@@ -187,12 +194,32 @@ void store_listen(struct store *s, const struct store_listener *listener);
 /* The process that holds this lock, which was kept alive, has ended. */
 void store_holder_ended(struct store *s, uint64_t token);
 
+/* --- outliving the process ----------------------------------------------- */
+
+/* With a keep, handles and their numbers, what is staged through them, keys that are being
+ * made, nodes without a name that are open, advisory locks and notices that were not told yet
+ * survive the end of the process as of the last store_publish: store_open finds them
+ * there. To be called before each answer that tells a client of them, and when the loop
+ * waits. Changes of the state itself need no keep: the log has them. */
+void store_publish(struct store *s);
+
+/* For requests that are sent once more since they were not answered. Whether the change
+ * that such a request wanted has been made, so that it must not be made again. */
+bool store_has_applied(const struct store *s, uint64_t request);
+/* The key that such a request has opened. */
+bool store_find_opened(struct store *s, uint64_t request, uint64_t *ino, uint64_t *handle);
+/* None is sent once more from now on. */
+void store_settle(struct store *s);
+
 /* --- who asks ---------------------------------------------------------- */
 
 struct store_caller {
 	uid_t uid;
 	gid_t gid;
 	pid_t pid; /* a thread's id; 0: unknown */
+	/* A number of the request, so that it can be known again if it is sent once more to
+	 * who comes after us; 0: it never is. */
+	uint64_t request;
 };
 
 /* --- answers ----------------------------------------------------------- */
@@ -235,8 +262,8 @@ void store_forget(struct store *s, uint64_t ino, uint64_t count);
 int store_getattr(struct store *s, const struct store_caller *caller, uint64_t ino,
 	struct stat *st, int64_t *lifetime);
 
-/* The attributes of a node that a notice says was removed, as they were before; or of
- * a namespace that has expired. */
+/* The attributes of a node that has no name that is alive (a namespace that has expired),
+ * as if it had one. */
 int store_stat_removed(struct store *s, uint64_t ino, struct stat *st);
 
 /* The number of the node that has a name now, 0 if there is none. Counts no

@@ -356,7 +356,7 @@ void tree_add_node(struct tree *t, struct node *n)
 
 void tree_collect(struct tree *t, struct node *n)
 {
-	if (n == t->root || n->refs > 0 || n->is_pending || n->names) {
+	if (n == t->root || n->refs > 0 || n->lookups > 0 || n->is_pending || n->names) {
 		return;
 	}
 	table_remove(&t->by_ino, &n->by_ino);
@@ -365,7 +365,8 @@ void tree_collect(struct tree *t, struct node *n)
 
 /* --- keys that are being made -------------------------------------------- */
 
-static bool pend(struct tree *t, struct node *n, const struct node *parent, struct bytes name)
+bool tree_pend_node(
+	struct tree *t, struct node *n, const struct node *parent, struct bytes name)
 {
 	struct pending *p = malloc(sizeof(*p) + name.size);
 
@@ -388,11 +389,11 @@ struct node *tree_pend(struct tree *t, const struct node *parent, struct bytes n
 {
 	struct node *n = node_create(t->next_ino, mode);
 
-	if (!n || !pend(t, n, parent, name)) {
+	if (!n || !tree_pend_node(t, n, parent, name)) {
 		node_destroy(n);
 		return NULL;
 	}
-	n->refs = 1;
+	n->lookups = 1;
 	tree_add_node(t, n);
 	return n;
 }
@@ -401,7 +402,7 @@ void tree_pend_again(struct tree *t, struct node *n, const struct node *parent,
 	struct bytes name)
 {
 	/* Somebody else may be making the name already. */
-	if (tree_find_pending(t, parent, name) || !pend(t, n, parent, name)) {
+	if (tree_find_pending(t, parent, name) || !tree_pend_node(t, n, parent, name)) {
 		return;
 	}
 	n->is_expired = false;
@@ -453,6 +454,17 @@ void tree_unpend(struct tree *t, struct node *n)
 }
 
 /* --- references ----------------------------------------------------------- */
+
+void tree_remember(struct node *n)
+{
+	n->lookups++;
+}
+
+void tree_forget(struct tree *t, struct node *n, uint64_t count)
+{
+	n->lookups = count < n->lookups ? n->lookups - (uint32_t)count : 0;
+	tree_collect(t, n);
+}
 
 void tree_ref(struct node *n)
 {

@@ -97,6 +97,9 @@ struct node *tree_pend(struct tree *t, const struct node *parent, struct bytes n
  * it anew. Without memory it will not. */
 void tree_pend_again(struct tree *t, struct node *n, const struct node *parent,
 	struct bytes name);
+/* The same for a node that is there, nameless. False without memory. */
+bool tree_pend_node(
+	struct tree *t, struct node *n, const struct node *parent, struct bytes name);
 struct pending *tree_find_pending(const struct tree *t, const struct node *parent,
 	struct bytes name);
 /* It will not be made after all. */
@@ -104,6 +107,11 @@ void tree_unpend(struct tree *t, struct node *n);
 
 /* --- references --------------------------------------------------------- */
 
+/* The front end's, by number. It may give back more than it was given: what another process
+ * was given before us. */
+void tree_remember(struct node *n);
+void tree_forget(struct tree *t, struct node *n, uint64_t count);
+/* Handles' and operations'. */
 void tree_ref(struct node *n);
 /* Frees a node without names when the last reference goes. */
 void tree_unref(struct tree *t, struct node *n, uint64_t count);

@@ -13,11 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-const struct store_caller ROOT = {0, 0, 400};
-const struct store_caller ALICE = {1000, 1000, 100};
-const struct store_caller ALICE_THREAD = {1000, 1000, 101};
-const struct store_caller ALICE_OTHER = {1000, 1000, 200};
-const struct store_caller BOB = {1001, 1001, 300};
+const struct store_caller ROOT = {.uid = 0, .gid = 0, .pid = 400};
+const struct store_caller ALICE = {.uid = 1000, .gid = 1000, .pid = 100};
+const struct store_caller ALICE_THREAD = {.uid = 1000, .gid = 1000, .pid = 101};
+const struct store_caller ALICE_OTHER = {.uid = 1000, .gid = 1000, .pid = 200};
+const struct store_caller BOB = {.uid = 1001, .gid = 1001, .pid = 300};
 
 /* --- seams --------------------------------------------------------------- */
 

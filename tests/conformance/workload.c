@@ -448,7 +448,6 @@ static void take_notice(void *arg, const struct store_notice *notice)
 
 	if (notice->kind == STORE_NOTICE_REMOVED) {
 		w->room = 0;
-		store_forget(w->b.s, notice->ino, 1);
 	}
 }
 

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The cubbyfs authors */
+
+#include "store/notice.h"
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "store/internal.h"
+#include "store/place.h"
+
+/* Followed by the path. */
+struct encoded {
+	struct store_notice notice; /* the pointers in it mean nothing */
+	struct stat stat;
+};
+
+static void add(struct op *op, const struct store_notice *n, struct bytes path)
+{
+	struct encoded e = {.notice = *n};
+
+	if (n->stat) {
+		e.stat = *n->stat;
+	}
+	e.notice.path = bytes_of(NULL, path.size);
+	if (buffer_reserve(&op->notices, op->notices.size + sizeof(e) + path.size)) {
+		log_error("out of memory: a change is not announced");
+		return;
+	}
+	buffer_append(&op->notices, &e, sizeof(e));
+	buffer_append(&op->notices, path.data, path.size);
+}
+
+/* The change that the notice is of: the first that sets a value or takes a name. */
+static const struct change *change_to_tell(const struct op *op)
+{
+	for (size_t i = 0; i < op->n_changes; i++) {
+		const struct change *c = &op->changes[i];
+
+		if (op->notice == STORE_NOTICE_REMOVED ?
+				c->type == CHANGE_EXPIRE || c->type == CHANGE_REMOVE :
+				c->type == CHANGE_APPEND || (c->fields & HAS_VALUE)) {
+			return c;
+		}
+	}
+	return NULL;
+}
+
+/* A name is about to go, and before it all that is below it. */
+static void add_removal(struct op *op, const struct change *c)
+{
+	struct store *s = op->s;
+	struct node *parent = tree_node(&s->tree, c->place.parent);
+	struct entry *top = parent && node_is_directory(parent) ?
+		tree_entry(&s->tree, parent, place_name(&c->place)) : NULL;
+	_cleanup_buffer_ struct buffer path = {0};
+	bool in_expired;
+
+	if (!top || top->node->ino != c->ino) {
+		return;
+	}
+	in_expired = parent->names && !tree_alive(&s->tree, parent->names, op->moment.elapsed);
+	for (struct entry *e = tree_lowest(top); e; e = tree_after(e, top)) {
+		struct stat st;
+
+		path.size = 0;
+		if (tree_path(e->parent, entry_name(e), &path)) {
+			log_error("out of memory: a removal is not announced");
+			continue;
+		}
+		store_fill_stat(s, e->node, &st);
+		add(op, &(struct store_notice){
+			.kind = STORE_NOTICE_REMOVED,
+			.ino = e->node->ino,
+			.parent = e->parent->ino,
+			.mode = e->node->mode,
+			.stat = &st,
+			.below_expired = in_expired || e != top,
+		}, buffer_bytes(&path));
+	}
+}
+
+void notices_collect(struct op *op)
+{
+	const struct change *c = op->announces && op->s->listener && !op->local ?
+		change_to_tell(op) : NULL;
+	const struct node *n;
+
+	op->notices.size = 0;
+	if (c && op->notice == STORE_NOTICE_REMOVED) {
+		add_removal(op, c);
+	} else if (c && (n = tree_node(&op->s->tree, c->ino))) {
+		add(op, &(struct store_notice){
+			.kind = op->notice,
+			.ino = c->ino,
+			.parent = c->place.parent,
+			.mode = n->mode,
+		}, c->place.path);
+	}
+}
+
+void notices_tell(struct store *s, struct bytes notices)
+{
+	const char *at = notices.data, *end = notices.data + notices.size;
+	struct encoded e;
+
+	while (s->listener && (size_t)(end - at) >= sizeof(e)) {
+		memcpy(&e, at, sizeof(e));
+		at += sizeof(e);
+		e.notice.path.data = at;
+		e.notice.stat = &e.stat;
+		at += e.notice.path.size;
+		s->listener->notice(s->listener->arg, &e.notice);
+	}
+}
