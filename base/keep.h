@@ -38,6 +38,7 @@ enum keep_kind {
 	KEEP_INIT, /* fs/, from here */
 	KEEP_REQUEST,
 	KEEP_STREAM,
+	KEEP_REST,
 	KEEP_VIEW,
 	KEEP_MAPPED,
 	KEEP_JOB,

@@ -74,6 +74,7 @@ struct mark {
 	uint64_t revision; /* up to this he has had all */
 	uint32_t lines;	   /* of the one after it so many lines */
 	struct bytes rest; /* and of the next line all but these bytes; borrowed */
+	uint64_t rest_at;  /* where they begin in the object that has them (KEEP_REST) */
 };
 
 struct stream {
@@ -107,6 +108,7 @@ struct stream {
 	uint64_t skip_revision;
 	uint32_t skip; /* lines of that revision that he has had */
 	bool in_line;  /* the text begins in the middle of one */
+	bool rest_is_kept;
 };
 
 struct events {
@@ -341,17 +343,21 @@ static int replay_some(struct stream *s)
 
 /* --- streams: outliving the process --------------------------------------------- */
 
-/* Followed by the pattern, and the rest of a line. */
+/* Followed by the pattern, and by the rest of a line if `rest_at` is INLINE. A long line that is
+ * given in pieces is kept once, in an object of its own. */
 struct kept_stream {
 	uint64_t opened, revision, answered, poll_handle;
+	uint64_t rest_at;
 	uint32_t lines, pattern_size;
 	bool was_read, has_pattern;
 };
 
+#define INLINE UINT64_MAX
 #define BEFORE (UINT64_C(1) << 63) /* the number of the object that says how it was before */
 
-static void keep_mark(const struct stream *s, uint64_t id, const struct mark *m)
+static void keep_mark(const struct stream *s, uint64_t id, bool with_rest)
 {
+	const struct mark *m = &s->given;
 	struct bytes pattern = bytes_of_string(s->pattern ? s->pattern : "");
 	struct keep *k = s->ev->keep;
 	struct kept_stream kept;
@@ -360,6 +366,7 @@ static void keep_mark(const struct stream *s, uint64_t id, const struct mark *m)
 	kept.opened = s->opened;
 	kept.revision = m->revision;
 	kept.lines = m->lines;
+	kept.rest_at = m->rest.size > 0 && !with_rest ? m->rest_at : INLINE;
 	kept.answered = s->answered;
 	kept.poll_handle = s->poll_handle;
 	kept.pattern_size = (uint32_t)pattern.size;
@@ -367,12 +374,14 @@ static void keep_mark(const struct stream *s, uint64_t id, const struct mark *m)
 	kept.has_pattern = s->pattern != NULL;
 	keep_put(k, KEEP_STREAM, id, bytes_of(&kept, sizeof(kept)));
 	keep_write(k, KEEP_STREAM, id, sizeof(kept), pattern);
-	keep_write(k, KEEP_STREAM, id, sizeof(kept) + pattern.size, m->rest);
+	if (with_rest) {
+		keep_write(k, KEEP_STREAM, id, sizeof(kept) + pattern.size, m->rest);
+	}
 }
 
 static void keep_stream(const struct stream *s)
 {
-	keep_mark(s, s->handle, &s->given);
+	keep_mark(s, s->handle, false);
 }
 
 /* A line was given whole, or its last piece. */
@@ -407,17 +416,34 @@ static void mark_text(struct stream *s, const char *line, size_t size)
 }
 
 /* Where it is, of the line that is being given in pieces. */
-static void mark_rest(struct stream *s)
+static struct bytes rest_of_line(const struct stream *s)
 {
 	const char *start = s->text.data + s->text_start, *end;
 
-	s->given.rest = bytes_of(NULL, 0);
 	if (s->partial) {
-		s->given.rest = bytes_of(
+		return bytes_of(
 			s->partial->data + s->partial_start, s->partial->size - s->partial_start);
-	} else if (s->in_line && (end = memchr(start, '\n', text_size(s)))) {
-		s->given.rest = bytes_of(start, (size_t)(end - start) + 1);
 	}
+	end = s->in_line ? memchr(start, '\n', text_size(s)) : NULL;
+	return end ? bytes_of(start, (size_t)(end - start) + 1) : bytes_of(NULL, 0);
+}
+
+/* `old`: how much was left before of the line that is being given, if that is the same one;
+ * else 0. */
+static void keep_rest(struct stream *s, size_t old)
+{
+	struct keep *k = s->ev->keep;
+
+	s->given.rest = rest_of_line(s);
+	if (old > 0) {
+		s->given.rest_at += old - s->given.rest.size;
+	} else if (s->given.rest.size > 0) {
+		s->given.rest_at = 0;
+		keep_put(k, KEEP_REST, s->handle, s->given.rest);
+	} else if (s->rest_is_kept) {
+		keep_drop(k, KEEP_REST, s->handle);
+	}
+	s->rest_is_kept = s->given.rest.size > 0;
 }
 
 /* --- streams: answers --------------------------------------------------------- */
@@ -543,10 +569,13 @@ static void answer(struct stream *s, fuse_req_t req, size_t size)
 {
 	struct buffer *out = &s->ev->scratch;
 
+	size_t left = s->given.rest.size;
+	bool ends = left <= (size >= PIECE ? size - 1 : size); /* the line that is being given */
+
 	s->answered = session_request(frontend_of(req)->session);
-	keep_mark(s, s->handle | BEFORE, &s->given);
+	keep_mark(s, s->handle | BEFORE, ends);
 	collect(s, out, size);
-	mark_rest(s);
+	keep_rest(s, ends ? 0 : left);
 	keep_stream(s);
 	if (out->size == 0 && !s->ended) {
 		fuse_reply_err(req, ENOMEM);
@@ -762,12 +791,15 @@ static int go_on(struct stream *s, const struct kept_stream *kept, struct bytes 
 	s->skip_revision = kept->revision + 1;
 	s->skip = kept->lines;
 	s->given = (struct mark){.revision = kept->revision, .lines = kept->lines};
-	mark_rest(s);
+	keep_rest(s, 0);
 	return 0;
 }
 
-static bool kept_stream(struct bytes *b, struct kept_stream *kept, struct bytes *pattern)
+static bool kept_stream(const struct events *ev, uint64_t handle, struct bytes *b,
+	struct kept_stream *kept, struct bytes *pattern)
 {
+	struct bytes rest;
+
 	if (b->size < sizeof(*kept)) {
 		return false;
 	}
@@ -775,6 +807,12 @@ static bool kept_stream(struct bytes *b, struct kept_stream *kept, struct bytes 
 	*pattern = bytes_of(b->data + sizeof(*kept), kept->pattern_size);
 	*b = bytes_of(b->data + sizeof(*kept) + kept->pattern_size,
 		b->size - sizeof(*kept) - kept->pattern_size);
+	if (kept->rest_at != INLINE) {
+		if (!keep_find(ev->keep, KEEP_REST, handle, &rest) || rest.size < kept->rest_at) {
+			return false;
+		}
+		*b = bytes_of(rest.data + kept->rest_at, rest.size - kept->rest_at);
+	}
 	return true;
 }
 
@@ -785,7 +823,7 @@ static void restore(void *arg, uint64_t id, struct bytes b)
 	struct bytes pattern;
 	struct stream *s;
 
-	if ((id & BEFORE) || !kept_stream(&b, &kept, &pattern)) {
+	if ((id & BEFORE) || !kept_stream(ev, id, &b, &kept, &pattern)) {
 		return;
 	}
 	s = create(ev, id);
@@ -814,7 +852,7 @@ static void take_back(struct stream *s)
 	struct bytes b, pattern;
 
 	if (keep_find(s->ev->keep, KEEP_STREAM, s->handle | BEFORE, &b) &&
-		kept_stream(&b, &kept, &pattern) && go_on(s, &kept, b)) {
+		kept_stream(s->ev, s->handle, &b, &kept, &pattern) && go_on(s, &kept, b)) {
 		log_error("out of memory: a stream of events has come to its end");
 		s->ended = true;
 	}
@@ -849,6 +887,7 @@ void events_release(struct events *ev, uint64_t handle)
 	}
 	keep_drop(ev->keep, KEEP_STREAM, handle);
 	keep_drop(ev->keep, KEEP_STREAM, handle | BEFORE);
+	keep_drop(ev->keep, KEEP_REST, handle);
 	if (--ev->n_streams == 0) {
 		ev->idle_since = clock_elapsed(&clock_system);
 	}

@@ -25,6 +25,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fuse_lowlevel.h>
+#include <poll.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -247,11 +248,23 @@ int mount_fd(const struct mount *m)
 	return fuse_session_fd(m->fuse);
 }
 
+/* Whether the connection still is; else the path may be somebody else's mount by now. */
+static bool is_alive(const struct mount *m)
+{
+	struct pollfd p = {.fd = mount_fd(m), .events = 0};
+
+	return poll(&p, 1, 0) == 0 || !(p.revents & POLLERR);
+}
+
 void mount_detach(struct mount *m)
 {
 	char *const args[] = {"fusermount3", "-u", "-q", "-z", "--", m->dir, NULL};
 
 	if (!m->dir) {
+		return;
+	}
+	if (!is_alive(m)) {
+		free(steal_pointer(&m->dir));
 		return;
 	}
 	if (geteuid() == 0) {
@@ -264,9 +277,8 @@ void mount_detach(struct mount *m)
 	free(steal_pointer(&m->dir));
 }
 
-/* libfuse frees its memory only by unmounting, and by path. Where detach has been called that
- * path may be somebody else's mount by now; so the connection is closed, and the memory
- * left to the end of the process, which is near. */
+/* libfuse frees its memory only by unmounting, and by path. So the connection is closed, and
+ * the memory left to the end of the process, which is near. */
 void mount_destroy(struct mount *m)
 {
 	if (!m) {

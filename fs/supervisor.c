@@ -15,8 +15,8 @@
  * Which deaths count. A worker that dies over and over does so because of what it finds in
  * the store, or of a request that it is sent each time. So after so many within so many
  * seconds we give up: the mount is taken away, and calls fail rather than wait for
- * ever. Somebody's kill -9 of a worker that was answering says nothing of that kind, and
- * does not count.
+ * ever. Somebody's kill -9 says nothing of that kind; but if it comes many times in a row
+ * before the worker has come to answer, the memory that this takes may not be there.
  *
  * A replacement (SIGHUP, cubbyfs --replace) is a worker made from the file that our own
  * program was started from, which may be a newer one by now. If that one does not come to
@@ -53,6 +53,8 @@ extern char **environ;
 
 #define MAX_DEATHS 5
 #define DEATHS_WITHIN (10 * NSEC_PER_SEC)
+#define MAX_KILLED 20
+#define MAX_PAUSE (2 * NSEC_PER_SEC)
 #define FIRST_PAUSE (50 * NSEC_PER_MSEC)
 #define STATUS_FAILED 2
 
@@ -71,6 +73,7 @@ struct state {
 	int candidate;		/* what the worker is made from, if that is not `program`; or -1 */
 	int64_t deaths[MAX_DEATHS]; /* the last ones that count */
 	unsigned n_deaths;
+	unsigned n_killed; /* in a row, before they came to answer */
 	int64_t restart_at;	/* when to start the next; 0: not to */
 	int status;		/* to exit with; -1: to go on */
 };
@@ -169,6 +172,14 @@ static void describe(char *out, size_t size, bool is_known, int how)
 	}
 }
 
+/* The first comes back at once. */
+static int64_t pause_after(unsigned n)
+{
+	int64_t pause = n < 2 ? 0 : n < 16 ? FIRST_PAUSE << (n - 2) : MAX_PAUSE;
+
+	return pause < MAX_PAUSE ? pause : MAX_PAUSE;
+}
+
 static void give_up(struct state *st, const char *why)
 {
 	log_error("%s; unmounting %s", why, st->s->dir);
@@ -200,15 +211,22 @@ static void lose_worker(struct state *st)
 	} else if (!st->s->can_restart) {
 		give_up(st, "the worker is gone, and the store with it");
 		return;
-	} else if (st->ready && (!is_known || (WIFSIGNALED(how) && WTERMSIG(how) == SIGKILL))) {
+	} else if (!is_known || (WIFSIGNALED(how) && WTERMSIG(how) == SIGKILL)) {
+		st->n_killed = st->ready ? 0 : st->n_killed + 1;
+		if (st->n_killed == MAX_KILLED) {
+			log_error("the worker %s", text);
+			give_up(st, "workers are killed before they come to answer");
+			return;
+		}
 		log_warning("the worker %s; starting another", text);
+		pause = pause_after(st->n_killed);
 	} else if (too_many_deaths(st, now)) {
 		log_error("the worker %s", text);
 		give_up(st, "workers die one after the other");
 		return;
 	} else {
 		log_warning("the worker %s; starting another", text);
-		pause = st->n_deaths > 1 ? FIRST_PAUSE << (st->n_deaths - 2) : 0;
+		pause = pause_after(st->n_deaths);
 	}
 	st->restart_at = now + pause;
 }

@@ -26,7 +26,7 @@ class Stream:
 
     def __init__(self, m, first=None, **filter):
         self.fd = os.open(m.path(".cubby/events"), os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-        self.rest = b""
+        self.rest = bytearray()
         if filter or first is not None:
             os.write(self.fd, first if first is not None else json.dumps(filter).encode() + b"\n")
 
@@ -44,8 +44,11 @@ class Stream:
             return b""
 
     def take(self, piece):
-        lines = (self.rest + piece).split(b"\n")
-        self.rest = lines.pop()
+        self.rest += piece
+        if b"\n" not in piece:
+            return []
+        lines = self.rest.split(b"\n")
+        self.rest = bytearray(lines.pop())
         return [json.loads(line) for line in lines]
 
     def get(self, count, seconds=20):
