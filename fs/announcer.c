@@ -365,24 +365,14 @@ static int job_set_path(struct job *j, struct bytes path)
 	return 0;
 }
 
-/* Notes the way to a namespace as it is now, while it is in its place. */
-static int job_set_way(struct job *j, struct store *store, uint64_t ino)
+static int job_set_way(struct job *j, const uint64_t *way, size_t n)
 {
-	uint64_t above = ino;
-	size_t n = 0;
-
-	while (above != FUSE_ROOT && store_parent(store, above, &above) == 0) {
-		n++;
-	}
-	j->way = calloc(n + 1, sizeof(*j->way));
+	j->way = malloc(n * sizeof(*way));
 	if (!j->way) {
 		return -ENOMEM;
 	}
+	memcpy(j->way, way, n * sizeof(*way));
 	j->n_way = n;
-	while (n-- > 0) {
-		j->way[n] = ino;
-		store_parent(store, ino, &ino);
-	}
 	return 0;
 }
 
@@ -494,7 +484,7 @@ static struct job *job_create(enum job_kind kind, const struct store_notice *n)
 {
 	struct job *j = calloc(1, sizeof(*j));
 
-	if (j && job_set_path(j, n->path)) {
+	if (j && (job_set_path(j, n->path) || (n->n_way > 0 && job_set_way(j, n->way, n->n_way)))) {
 		job_destroy(j);
 		j = NULL;
 	}
@@ -522,10 +512,7 @@ static void add(struct announcer *a, enum job_kind kind, const struct store_noti
 		return;
 	}
 	j = job_create(kind, n);
-	if (!j || (n->below_expired && job_set_way(j, a->store, n->parent))) {
-		if (j) {
-			job_destroy(j);
-		}
+	if (!j) {
 		log_error("out of memory: a change is not announced");
 		return;
 	}
@@ -778,17 +765,10 @@ static struct job *job_restore(struct bytes b)
 	n.parent = kept.parent;
 	n.mode = (mode_t)kept.mode;
 	n.stat = &kept.stat;
+	n.way = (const void *)(b.data + sizeof(kept));
+	n.n_way = (size_t)kept.n_way;
 	n.path = bytes_of(b.data + sizeof(kept) + way, b.size - sizeof(kept) - way);
 	j = job_create((enum job_kind)kept.kind, &n);
-	if (j && way > 0) {
-		j->way = malloc(way);
-		if (!j->way) {
-			job_destroy(j);
-			return NULL;
-		}
-		memcpy(j->way, b.data + sizeof(kept), way);
-		j->n_way = (size_t)kept.n_way;
-	}
 	if (j) {
 		j->answered = kept.answered;
 	}

@@ -8,7 +8,7 @@
 #include "store/internal.h"
 #include "store/place.h"
 
-/* Followed by the path. */
+/* Followed by the way and the path. */
 struct encoded {
 	struct store_notice notice; /* the pointers in it mean nothing */
 	struct stat stat;
@@ -22,11 +22,13 @@ static void add(struct op *op, const struct store_notice *n, struct bytes path)
 		e.stat = *n->stat;
 	}
 	e.notice.path = bytes_of(NULL, path.size);
-	if (buffer_reserve(&op->notices, op->notices.size + sizeof(e) + path.size)) {
+	if (buffer_reserve(&op->notices, op->notices.size + sizeof(e) +
+				n->n_way * sizeof(*n->way) + path.size)) {
 		log_error("out of memory: a change is not announced");
 		return;
 	}
 	buffer_append(&op->notices, &e, sizeof(e));
+	buffer_append(&op->notices, n->way, n->n_way * sizeof(*n->way));
 	buffer_append(&op->notices, path.data, path.size);
 }
 
@@ -45,6 +47,25 @@ static const struct change *change_to_tell(const struct op *op)
 	return NULL;
 }
 
+/* The numbers of the namespaces from the root to this one, without the root's. 0 or -ENOMEM. */
+static int find_way(const struct node *n, struct buffer *out)
+{
+	const struct node *above = n;
+	size_t count = 0;
+	uint64_t *way;
+	int rc;
+
+	for (; above->names; above = above->names->parent) {
+		count++;
+	}
+	rc = buffer_resize(out, count * sizeof(*way));
+	way = (void *)out->data;
+	for (; rc == 0 && n->names; n = n->names->parent) {
+		way[--count] = n->ino;
+	}
+	return rc;
+}
+
 /* A name is about to go, and before it all that is below it. */
 static void add_removal(struct op *op, const struct change *c)
 {
@@ -52,7 +73,7 @@ static void add_removal(struct op *op, const struct change *c)
 	struct node *parent = tree_node(&s->tree, c->place.parent);
 	struct entry *top = parent && node_is_directory(parent) ?
 		tree_entry(&s->tree, parent, place_name(&c->place)) : NULL;
-	_cleanup_buffer_ struct buffer path = {0};
+	_cleanup_buffer_ struct buffer path = {0}, way = {0};
 	bool in_expired;
 
 	if (!top || top->node->ino != c->ino) {
@@ -62,8 +83,9 @@ static void add_removal(struct op *op, const struct change *c)
 	for (struct entry *e = tree_lowest(top); e; e = tree_after(e, top)) {
 		struct stat st;
 
-		path.size = 0;
-		if (tree_path(e->parent, entry_name(e), &path)) {
+		path.size = way.size = 0;
+		if (tree_path(e->parent, entry_name(e), &path) ||
+			((in_expired || e != top) && find_way(e->parent, &way))) {
 			log_error("out of memory: a removal is not announced");
 			continue;
 		}
@@ -74,7 +96,8 @@ static void add_removal(struct op *op, const struct change *c)
 			.parent = e->parent->ino,
 			.mode = e->node->mode,
 			.stat = &st,
-			.below_expired = in_expired || e != top,
+			.way = (void *)way.data,
+			.n_way = way.size / sizeof(uint64_t),
 		}, buffer_bytes(&path));
 	}
 }
@@ -101,11 +124,19 @@ void notices_collect(struct op *op)
 void notices_tell(struct store *s, struct bytes notices)
 {
 	const char *at = notices.data, *end = notices.data + notices.size;
+	_cleanup_buffer_ struct buffer way = {0};
 	struct encoded e;
 
 	while (s->listener && (size_t)(end - at) >= sizeof(e)) {
 		memcpy(&e, at, sizeof(e));
 		at += sizeof(e);
+		way.size = 0;
+		if (buffer_append(&way, at, e.notice.n_way * sizeof(uint64_t))) {
+			log_error("out of memory: a change is not announced");
+			return;
+		}
+		at += way.size;
+		e.notice.way = e.notice.n_way ? (void *)way.data : NULL;
 		e.notice.path.data = at;
 		e.notice.stat = &e.stat;
 		at += e.notice.path.size;

@@ -99,7 +99,11 @@ struct store_notice {
 	struct bytes path;  /* within the mount; borrowed during the call */
 	mode_t mode;
 	const struct stat *stat; /* STORE_NOTICE_REMOVED: as it was; borrowed during the call */
-	bool below_expired; /* STORE_NOTICE_REMOVED: a namespace above has expired too */
+	/* STORE_NOTICE_REMOVED where a namespace above goes too: the numbers of the namespaces
+	 * of the path; other ones may have their names by now. Borrowed during the call; NULL:
+	 * they are those that are there. */
+	const uint64_t *way;
+	size_t n_way;
 };
 
 struct store_listener {

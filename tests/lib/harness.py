@@ -92,6 +92,22 @@ def is_mounted(directory):
     return False
 
 
+def children(pid):
+    """Those of a process that are alive."""
+    with open("/proc/%d/task/%d/children" % (pid, pid)) as f:
+        pids = [int(child) for child in f.read().split()]
+    alive = []
+    for child in pids:
+        try:
+            with open("/proc/%d/stat" % child) as f:
+                state = f.read().rsplit(")", 1)[1].split()[0]
+        except OSError:
+            continue
+        if state not in "ZX":
+            alive.append(child)
+    return alive
+
+
 class Scratch:
     """A test's own directory, with the stores and mounts made in it."""
 
@@ -162,7 +178,13 @@ class Mount:
 
     @property
     def pid(self):
+        """The supervisor's, which holds the mount."""
         return self.process.pid
+
+    @property
+    def worker(self):
+        """The pid of the process that answers."""
+        return wait_for(lambda: children(self.pid), 10, "a worker")[-1]
 
     def unmount(self, seconds=30.0):
         """An ordinary umount; returns when the daemon has ended, which must be with 0."""

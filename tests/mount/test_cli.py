@@ -988,7 +988,7 @@ def test_compact_damaged(scratch):
 def test_compact_of_a_held_store(scratch):
     m = scratch.mount()
     m.write("k", "v")
-    says(rb"\b%d\b" % m.pid, "compact", m.store, code=TEMP_FAIL)
+    says(rb"\b%d\b" % m.worker, "compact", m.store, code=TEMP_FAIL)
     equal(m.read("k"), b"v")
 
 

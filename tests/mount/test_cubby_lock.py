@@ -551,11 +551,11 @@ def test_the_daemon_pauses(m):
     """For less than the TTL, which no command need know."""
     with holding("-t", "3", m.path("locks", "a"), *shell("sleep 4")) as w:
         time.sleep(0.5)
-        os.kill(m.pid, signal.SIGSTOP)
+        os.kill(m.worker, signal.SIGSTOP)
         try:
             time.sleep(1.5)
         finally:
-            os.kill(m.pid, signal.SIGCONT)
+            os.kill(m.worker, signal.SIGCONT)
         equal(w.wait(), 0)
         equal(w.err, "")
 
@@ -812,7 +812,7 @@ def test_the_daemon_hangs(m):
     """The clock alone says when the lock is lost; nobody waits for the daemon."""
     with holding("-t", "1", "--kill-after", "0.5", m.path("locks", "a"),
                  *shell("trap '' TERM; sleep 60; sleep 60")) as w:
-        os.kill(m.pid, signal.SIGSTOP)
+        os.kill(m.worker, signal.SIGSTOP)
         start = time.monotonic()
         try:
             equal(w.wait(10), LOST)
@@ -821,7 +821,7 @@ def test_the_daemon_hangs(m):
             w.expect_error("refreshed in time")
             gone(w.command, seconds=0)
         finally:
-            os.kill(m.pid, signal.SIGCONT)
+            os.kill(m.worker, signal.SIGCONT)
     wait_for(lambda: is_free(m), 5, "the end of the lock")
 
 
@@ -832,13 +832,13 @@ def test_the_daemon_hangs_at_the_end(m):
     script = "while ! [ -e %s ]; do sleep 0.05; done; exit 6" % go
     for ttl, code, says in (("20", 6, "not released .*expires by itself"), ("3", LOST, "is lost")):
         with holding("-t", ttl, m.path("locks", "ttl" + ttl), *shell(script)) as w:
-            os.kill(m.pid, signal.SIGSTOP)
+            os.kill(m.worker, signal.SIGSTOP)
             try:
                 open(go, "w").close()
                 equal(w.wait(15), code)
                 w.expect_error(says)
             finally:
-                os.kill(m.pid, signal.SIGCONT)
+                os.kill(m.worker, signal.SIGCONT)
         os.unlink(go)
 
 

@@ -847,10 +847,10 @@ def test_burst(m):
         ready = time.monotonic()
         before = len(seen)
         crew.fork(client)
-        full = peak = memory(m.pid)
+        full = peak = memory(m.worker)
         while len(seen) < count and time.monotonic() < due + (120 if LONG else 20):
             take(i, 0.3)
-            peak = max(peak, memory(m.pid))
+            peak = max(peak, memory(m.worker))
         last = at[-1]
         i.settle()
         take(i, 0)
@@ -862,7 +862,7 @@ def test_burst(m):
             "at worst stat %.1f ms, open-write-close %.1f ms"
             % (count, ready - start, count - before, last - max(at[before], ready), calls,
                worst[0] / 1e6, worst[1] / 1e6))
-    comment("VmRSS %d KiB before, %d at most, %d after" % (full, peak, memory(m.pid)))
+    comment("VmRSS %d KiB before, %d at most, %d after" % (full, peak, memory(m.worker)))
     check(max(worst) < 2e9, "a client waited for more than 2 s")
     check(peak < full * 1.5 + 16384, "memory")
 

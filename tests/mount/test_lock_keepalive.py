@@ -219,19 +219,19 @@ def test_keepalive_of_others(m):
         h.end()
         stays(m, ["plain"], 2 * KEEP_TTL)
         ordinary(m, "plain")
-    open_before = len(os.listdir("/proc/%d/fd" % m.pid))
+    open_before = len(os.listdir("/proc/%d/fd" % m.worker))
     for n in range(200):
         take_exclusive(m, m.path("l/k"))
         if n % 3:
             m.set("l/k", "release", token(m, "l/k"))
         else:
             os.unlink(m.path("l/k"))
-    equal(len(os.listdir("/proc/%d/fd" % m.pid)), open_before, "the daemon's descriptors")
+    equal(len(os.listdir("/proc/%d/fd" % m.worker)), open_before, "the daemon's descriptors")
     for n in range(300):
         os.mkdir(m.path("l/%d" % n))
     stays(m, ["l/0", "l/299"], 2 * KEEP_TTL)
     shutil.rmtree(m.path("l"))
-    equal(len(os.listdir("/proc/%d/fd" % m.pid)), open_before, "the daemon's descriptors")
+    equal(len(os.listdir("/proc/%d/fd" % m.worker)), open_before, "the daemon's descriptors")
 
 
 @mount_only
@@ -276,7 +276,7 @@ def test_more_holders_than_descriptors(s):
         holders = [stack.enter_context(Holder(m, name)) for name in names]
         for n in range(300):
             take_exclusive(m, m.path("l/mine%d" % n))
-        used = len(os.listdir("/proc/%d/fd" % m.pid))
+        used = len(os.listdir("/proc/%d/fd" % m.worker))
         check(used < 100, "the daemon has %d descriptors open" % used)
         stays(m, names + ["l/mine0", "l/mine299"], 3 * KEEP_TTL)
         with open(m.path("k"), "w") as f:

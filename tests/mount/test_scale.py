@@ -30,7 +30,7 @@ def make_keys(directory, first, last):
 def memory(m):
     """Resident bytes of the daemon and what it has forked."""
     total = 0
-    pids = [m.pid]
+    pids = [m.worker]
     for pid in pids:
         with open("/proc/%d/status" % pid) as f:
             total += sum(int(line.split()[1]) << 10 for line in f if line.startswith("VmRSS:"))
