@@ -29,6 +29,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #ifndef CUBBYFS_VERSION
@@ -44,6 +45,7 @@ struct run {
 	struct frontend *fe;
 	struct announcer *announcer;
 	struct holders *holders;
+	bool is_successor; /* of a worker that was killed */
 	dev_t device; /* of the mount, once it answers */
 	struct progress progress;
 };
@@ -138,6 +140,7 @@ static int open_store(struct store **out, const struct options *o, const char *l
 	config.keep = run->fe->keep;
 	if (keep_find(run->fe->keep, KEEP_INIT, 0, &init)) {
 		config.lock_wait = RESTART_WAIT;
+		run->is_successor = true;
 	}
 	progress_init(&run->progress, "replaying");
 	r = open_writable(out, &config, o->read_only, &error);
@@ -165,7 +168,7 @@ static void on_ready(void *arg)
 	mountinfo_finish(&m);
 	announcer_start(run->announcer, run->worker->dir);
 	link_send(LINK_FD, LINK_READY, 0, -1);
-	if (!run->worker->foreground) {
+	if (!run->worker->foreground && !run->is_successor) {
 		daemon_detach();
 	}
 }
@@ -262,6 +265,7 @@ int worker_run(const struct worker *w)
 {
 	struct frontend fe = {.store = NULL};
 	int status = STATUS_NOT_STARTED;
+	struct bytes init;
 	int r;
 
 	/* They are the supervisor's, which tells us; systemd and terminals send them to all. */
@@ -271,7 +275,11 @@ int worker_run(const struct worker *w)
 	signal(SIGPIPE, SIG_IGN);
 	fcntl(LINK_FD, F_SETFD, FD_CLOEXEC);
 	fcntl(LINK_KEEP_FD, F_SETFD, FD_CLOEXEC);
+	prctl(PR_SET_NAME, "cubbyfs"); /* the name of a program by descriptor is a number */
 	r = keep_open(&fe.keep, LINK_KEEP_FD);
+	if (r == 0 && !w->foreground && keep_find(fe.keep, KEEP_INIT, 0, &init)) {
+		daemon_detach(); /* the terminal is gone already */
+	}
 	if (r == -EPROTO) {
 		log_error("this program cannot take over from the one that is running: unmount, "
 			  "and mount anew");

@@ -426,7 +426,7 @@ struct intent {
 	bool appends; /* to the value of ino */
 };
 
-static bool has_room_for_intent(const struct op *op)
+static bool needs_intent(const struct op *op)
 {
 	return op->s->config.keep && !op->local;
 }
@@ -438,7 +438,7 @@ void handover_intend(struct op *op)
 	struct buffer *out = &s->handles.image;
 	uint64_t revision = op->transition.revision;
 
-	if (!has_room_for_intent(op)) {
+	if (!needs_intent(op)) {
 		return;
 	}
 	for (size_t i = 0; i < op->n_changes; i++) {
@@ -467,7 +467,7 @@ void handover_intend(struct op *op)
 
 void handover_refused(struct op *op)
 {
-	if (has_room_for_intent(op)) {
+	if (needs_intent(op)) {
 		keep_drop(op->s->config.keep, KEEP_INTENT, 0);
 		handover_answered(op->s, op->guarded ? op->caller.request : 0);
 		op->guarded = false;
