@@ -37,6 +37,7 @@ enum keep_kind {
 	KEEP_RANGE,
 	KEEP_INIT, /* fs/, from here */
 	KEEP_REQUEST,
+	KEEP_ANSWER,
 	KEEP_STREAM,
 	KEEP_REST,
 	KEEP_VIEW,

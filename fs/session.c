@@ -15,7 +15,8 @@
  *
  * Every answer is published (store_publish) before it is written: what it tells of is there
  * for whoever comes next. A change that must not be made twice stays guarded
- * (store/handover.c) until its answer is out.
+ * (store/handover.c) until its answer is out; so does an answer that would not be the same
+ * a second time.
  *
  * A worker that is killed may leave its announcer's thread behind, waiting for an answer
  * that only we can give. It gets an error: what it was about to announce is
@@ -124,21 +125,22 @@ static ssize_t read_request(int fd, void *data, size_t size, void *arg)
 	return n;
 }
 
-/* What must not be done twice, and has no guard of the store's where the store had
- * nothing to write for it. */
-static bool is_guarded(uint32_t opcode)
+/* Whether the answer, which says no more than an errno, might be another one if the
+ * request was carried out once more. (Where the store has something to write, it has a guard of
+ * its own.) */
+static bool is_kept(uint32_t opcode)
 {
 	switch (opcode) {
 	case FUSE_UNLINK:
 	case FUSE_RMDIR:
 	case FUSE_RENAME:
 	case FUSE_RENAME2:
-	case FUSE_MKNOD:
-	case FUSE_MKDIR:
-	case FUSE_SYMLINK:
-	case FUSE_LINK:
 	case FUSE_SETXATTR:
 	case FUSE_REMOVEXATTR:
+	case FUSE_FLUSH:
+	case FUSE_FSYNC:
+	case FUSE_SETLK:
+	case FUSE_SETLKW:
 		return true;
 	default:
 		return false;
@@ -173,23 +175,21 @@ static ssize_t write_reply(int fd, struct iovec *iov, int count, void *arg)
 	struct keep *keep = s->fe->keep;
 	const struct fuse_out_header *header = iov[0].iov_base;
 	uint64_t number = header->unique & ~FUSE_UNIQUE_RESEND;
-	bool guarded;
+	bool kept;
 	ssize_t n;
 
 	if (!s->ready && header->unique == s->init && !header->error && count == 2 &&
 		iov[1].iov_len == sizeof(struct fuse_init_out)) {
 		return write_init_reply(s, fd, iov, count);
 	}
-	guarded = header->unique == s->unique && header->error == 0 && is_guarded(s->opcode);
-	if (guarded) {
-		const uint64_t always = 0;
-
-		keep_put(keep, KEEP_GUARD, number, bytes_of(&always, sizeof(always)));
+	kept = header->unique == s->unique && count == 1 && is_kept(s->opcode);
+	if (kept) {
+		keep_put(keep, KEEP_ANSWER, number, bytes_of(&header->error, sizeof(header->error)));
 	}
 	store_publish(s->fe->store);
 	n = writev(fd, iov, count);
-	if (guarded) {
-		keep_drop(keep, KEEP_GUARD, number);
+	if (kept) {
+		keep_drop(keep, KEEP_ANSWER, number);
 	}
 	if (!s->can_resend && header->unique) {
 		keep_drop(keep, KEEP_REQUEST, header->unique);
@@ -204,17 +204,30 @@ static const struct fuse_custom_io custom_io = {
 
 /* --- taking over ----------------------------------------------------------------- */
 
-static void reply_error(void *arg, uint64_t unique, struct bytes b)
+static void reply_error(struct session *s, uint64_t unique, int error)
 {
-	struct session *s = arg;
 	struct fuse_out_header header = {
-		.len = sizeof(header), .error = -EIO, .unique = unique};
+		.len = sizeof(header), .error = error, .unique = unique};
 
-	(void)b;
 	if (write(s->fd, &header, sizeof(header)) < 0) {
 		log_debug("a call cannot be answered: %m");
 	}
+}
+
+/* A request that was under way, and cannot be sent once more. */
+static void fail(void *arg, uint64_t unique, struct bytes b)
+{
+	struct session *s = arg;
+
+	(void)b;
+	reply_error(s, unique, -EIO);
 	keep_drop(s->fe->keep, KEEP_REQUEST, unique);
+}
+
+static void drop_answer(void *arg, uint64_t request, struct bytes b)
+{
+	(void)b;
+	keep_drop(arg, KEEP_ANSWER, request);
 }
 
 /* 0 or a negative errno. */
@@ -239,7 +252,7 @@ static void take_over(struct session *s, struct bytes init)
 		s->settled = true;
 		log_warning("this kernel cannot send requests once more (before Linux 6.9): calls "
 			    "that were under way fail");
-		keep_each(s->fe->keep, KEEP_REQUEST, reply_error, s);
+		keep_each(s->fe->keep, KEEP_REQUEST, fail, s);
 	}
 	events_wake(s->fe->events, s);
 }
@@ -249,6 +262,7 @@ static int nothing_is_resent(struct session *s)
 	s->settled = true;
 	store_settle(s->fe->store);
 	announcer_settle(s->fe->announcer);
+	keep_each(s->fe->keep, KEEP_ANSWER, drop_answer, s->fe->keep);
 	store_publish(s->fe->store);
 	keep_settle(s->fe->keep);
 	return 0;
@@ -283,10 +297,27 @@ void session_wake_poll(struct session *s, uint64_t poll_handle)
 
 /* --- serving ---------------------------------------------------------------------- */
 
+/* A request that another worker has got before us. Whether that is all it takes. */
+static bool answer_once_more(struct session *s)
+{
+	const struct fuse_in_header *header = s->request.mem;
+	struct bytes answer;
+	int32_t error = -EIO;
+
+	if (announcer_was(s->fe->announcer, (pid_t)header->pid)) {
+		announcer_resent(s->fe->announcer, session_request(s));
+	} else if (keep_find(s->fe->keep, KEEP_ANSWER, session_request(s), &answer)) {
+		memcpy(&error, answer.data, sizeof(error));
+	} else {
+		return false;
+	}
+	reply_error(s, s->unique, error);
+	return true;
+}
+
 int session_serve(struct session *s)
 {
 	int size = fuse_session_receive_buf(s->fuse, &s->request);
-	const struct fuse_in_header *header = s->request.mem;
 
 	if (size == -EINTR) {
 		return 0;
@@ -298,10 +329,7 @@ int session_serve(struct session *s)
 	if (size <= 0) {
 		return size == 0 ? -ENODEV : size;
 	}
-	if (session_is_resent(s) && announcer_was(s->fe->announcer, (pid_t)header->pid)) {
-		announcer_resent(s->fe->announcer, session_request(s));
-		reply_error(s, s->unique, bytes_of("", 0));
-	} else {
+	if (!session_is_resent(s) || !answer_once_more(s)) {
 		fuse_session_process_buf(s->fuse, &s->request);
 	}
 	s->unique = 0;
@@ -362,6 +390,8 @@ int session_create(struct session **out, const struct options *o, int fd, struct
 	if (keep_find(fe->keep, KEEP_INIT, 0, &init)) {
 		take_over(s, init);
 	} else {
+		/* A worker may have been killed that had read it, and not answered. */
+		(void)ask_to_resend(s);
 		s->settled = true;
 		keep_settle(fe->keep);
 	}

@@ -193,25 +193,26 @@ static void lose_worker(struct state *st)
 	int64_t pause = 0;
 	char text[64];
 	int how = 0;
-	bool is_known;
+	bool is_known, is_killed;
 
 	/* The end of a process closes its descriptors a moment before it can be reaped. */
 	for (int i = 0; !(is_known = reap(st, &how)) && i < 20; i++) {
 		poll(NULL, 0, 1);
 	}
+	is_killed = !is_known || (WIFSIGNALED(how) && WTERMSIG(how) == SIGKILL);
 	describe(text, sizeof(text), is_known, how);
 	if (st->candidate >= 0) {
 		log_error("the new worker %s; going on with the program that was there", text);
 		close(st->candidate);
 		st->candidate = -1;
-	} else if (!st->was_ready) {
+	} else if (!st->was_ready && !(is_killed && st->mount)) {
 		log_error("the daemon %s", text);
 		st->status = STATUS_FAILED;
 		return;
 	} else if (!st->s->can_restart) {
 		give_up(st, "the worker is gone, and the store with it");
 		return;
-	} else if (!is_known || (WIFSIGNALED(how) && WTERMSIG(how) == SIGKILL)) {
+	} else if (is_killed) {
 		st->n_killed = st->ready ? 0 : st->n_killed + 1;
 		if (st->n_killed == MAX_KILLED) {
 			log_error("the worker %s", text);
@@ -303,6 +304,7 @@ static void on_message(struct state *st)
 		} else {
 			lose_worker(st);
 		}
+		st->ready = false;
 		break;
 	}
 }
@@ -310,16 +312,14 @@ static void on_message(struct state *st)
 static void end(struct state *st, const struct signalfd_siginfo *info)
 {
 	log_info("signal %u from process %u: unmounting", info->ssi_signo, info->ssi_pid);
-	if (!st->was_ready) {
+	if (!st->mount) {
 		st->status = STATUS_FAILED;
 		log_error("ended by a signal");
 		return;
 	}
-	if (st->mount) {
-		mount_detach(st->mount);
-	}
+	mount_detach(st->mount);
 	st->ending = true;
-	if (st->socket >= 0) {
+	if (st->ready) { /* else it is told when it is */
 		link_send(st->socket, LINK_END, 0, -1);
 	}
 }
