@@ -25,10 +25,13 @@
 
 #define MAGIC UINT64_C(0x7065656b79626263) /* "cbbykeep" */
 #define HEADER_SIZE 4096
-#define AREA(n) (HEADER_SIZE + ((off_t)(n) << 42))
+#define AREA_SIZE ((off_t)1 << 42)
+#define AREA(n) (HEADER_SIZE + (off_t)(n) * AREA_SIZE)
 #define COMPACT_MIN (UINT64_C(4) << 20)
 /* What an area keeps when it is empty: pages that need not be cleared once more. */
 #define IDLE_SIZE (UINT64_C(8) << 20)
+/* Nothing is as large as that. */
+#define OBJECT_MAX (UINT64_C(1) << 40)
 /* Records of more are not copied on their way. */
 #define LARGE 4096
 
@@ -133,6 +136,9 @@ static int add_record(struct table *t, const struct record *r, const char *data)
 {
 	struct object *o = find(t, r->kind, r->id);
 
+	if (r->operation > DROP || r->offset >= OBJECT_MAX) {
+		return -EPROTO;
+	}
 	if (r->operation == DROP) {
 		if (o) {
 			object_destroy(t, o);
@@ -156,8 +162,11 @@ static int load(const struct keep *k, unsigned area, uint64_t size, struct table
 {
 	_cleanup_free_ char *log = malloc(size ? size : 1);
 	uint64_t done = 0;
-	int rc = log ? table_init(t) : -ENOMEM;
+	int rc = table_init(t);
 
+	if (!log) {
+		rc = -ENOMEM;
+	}
 	while (rc == 0 && done < size) {
 		ssize_t n = pread(k->fd, log + done, size - done, AREA(area) + (off_t)done);
 
@@ -291,13 +300,12 @@ static void publish(struct keep *k)
 	atomic_store(&k->header->end, k->written << 1 | k->area);
 }
 
-/* Gives back what an area that is not in use takes beyond a little. */
+/* Gives back what an area takes beyond its first bytes, be it that one who was killed
+ * has left it there. */
 static void clear(const struct keep *k, unsigned area, uint64_t size)
 {
-	if (size > IDLE_SIZE) {
-		fallocate(k->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-			AREA(area) + (off_t)IDLE_SIZE, (off_t)(size - IDLE_SIZE));
-	}
+	fallocate(k->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, AREA(area) + (off_t)size,
+		AREA_SIZE - (off_t)size);
 }
 
 static void compact(struct keep *k)
@@ -328,7 +336,7 @@ static void compact(struct keep *k)
 	}
 	if (!keep_is_broken(k)) {
 		publish(k);
-		clear(k, old, size);
+		clear(k, old, size < IDLE_SIZE ? size : IDLE_SIZE);
 		k->limit = 3 * k->written > COMPACT_MIN ? 3 * k->written : COMPACT_MIN;
 	}
 }
@@ -355,8 +363,10 @@ void keep_publish(struct keep *k)
 
 void keep_on_publish(struct keep *k, void (*fn)(void *arg), void *arg)
 {
-	k->on_publish = fn;
-	k->arg = arg;
+	if (k) {
+		k->on_publish = fn;
+		k->arg = arg;
+	}
 }
 
 /* --- what was inherited ------------------------------------------------------------- */
@@ -411,21 +421,39 @@ int keep_create_file(void)
 	return steal_fd(&fd);
 }
 
+static int map_header(struct keep *k)
+{
+	struct stat st;
+	void *p;
+
+	if (fstat(k->fd, &st) < 0) {
+		return -errno;
+	}
+	if (st.st_size < HEADER_SIZE) {
+		return -EPROTO;
+	}
+	p = mmap(NULL, HEADER_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, k->fd, 0);
+	if (p == MAP_FAILED) {
+		return -errno;
+	}
+	k->header = p;
+	return 0;
+}
+
 int keep_open(struct keep **out, int fd)
 {
 	struct keep *k = calloc(1, sizeof(*k));
 	uint64_t end;
-	int rc = 0;
+	int rc;
 
 	if (!k) {
 		return -ENOMEM;
 	}
 	k->fd = fd;
 	k->limit = COMPACT_MIN;
-	k->header = mmap(NULL, HEADER_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (k->header == MAP_FAILED) {
-		k->header = NULL;
-		rc = -errno;
+	rc = map_header(k);
+	if (rc) {
+		/* That is all there is to say. */
 	} else if (k->header->magic != MAGIC || k->header->format != KEEP_FORMAT) {
 		rc = -EPROTO;
 	} else if (!keep_is_broken(k)) {
@@ -433,6 +461,8 @@ int keep_open(struct keep **out, int fd)
 		k->area = end & 1;
 		k->written = end >> 1;
 		rc = load(k, k->area, k->written, &k->inherited);
+		clear(k, k->area, k->written);
+		clear(k, !k->area, 0);
 	}
 	if (rc) {
 		keep_close(k);

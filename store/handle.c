@@ -321,6 +321,7 @@ static void commit_ended(struct op *op, int rc)
 	 * the last who could make it has failed to. */
 	if (rc == 0 || (!n->handles && n->pending->n_commits == 0)) {
 		tree_unpend(&op->s->tree, n);
+		handover_put_node(op->s, n);
 	}
 }
 

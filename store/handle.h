@@ -25,6 +25,7 @@ struct handle {
 	bool has_seen;
 	uint64_t seen_version; /* of the node */
 	uint64_t next_offset; /* where the pass goes on */
+	uint64_t read_request; /* that has brought it there, see handover.h */
 
 	/* What is to become the value. */
 	bool has_stage;

@@ -16,7 +16,8 @@
  * The guard. A request is sent once more if its answer was not written, be it that it was
  * applied. Most may be carried out twice (to flush what has no stage any more is
  * nothing), the others are known by a guard, which stays until the answer is out: one with
- * a revision counts if the log has that.
+ * a revision counts if the log has that. What is done to a key without a name is in no log;
+ * its guard is published with what it has done.
  *
  * Values are not kept where the log has them. A handle says which version of its node it
  * has seen, and which its stage began as; only when that is about to be replaced by another,
@@ -127,7 +128,7 @@ static bool get_text(struct bytes *in, char **out)
 /* Followed by the staged action, and the attributes that are set and that are removed. */
 struct handle_image {
 	uint64_t ino, next_offset, seen_version, base_version, stage_size;
-	uint64_t request;
+	uint64_t request, read_request;
 	int64_t written_at, changed_at;
 	int64_t ttl, mtime, atime;
 	uint32_t uid, gid;
@@ -135,6 +136,7 @@ struct handle_image {
 	int32_t flags, error;
 	bool has_seen, has_stage, has_base, merges, truncated, written, makes;
 	bool has_ttl, has_mtime, has_atime;
+	bool seen_is_kept, base_is_kept;
 };
 
 struct counters {
@@ -240,6 +242,7 @@ static void put_handle(struct store *s, struct handle *h)
 	image.base_version = h->base_version;
 	image.stage_size = h->stage.size;
 	image.request = h->request;
+	image.read_request = h->read_request;
 	image.written_at = h->written_at;
 	image.changed_at = h->changed_at;
 	image.ttl = h->staged.ttl;
@@ -262,6 +265,8 @@ static void put_handle(struct store *s, struct handle *h)
 	image.has_ttl = h->staged.has_ttl;
 	image.has_mtime = h->staged.has_mtime;
 	image.has_atime = h->staged.has_atime;
+	image.seen_is_kept = h->seen_is_kept;
+	image.base_is_kept = h->base_is_kept;
 	out->size = 0;
 	rc = buffer_append(out, &image, sizeof(image));
 	rc = rc ? rc : put_text(out, h->staged.action);
@@ -276,20 +281,31 @@ static void put_handle(struct store *s, struct handle *h)
 	keep_put(k, KEEP_HANDLE, h->id, buffer_bytes(out));
 }
 
+/* Not those that have given their stage to a commit that is still to come, unless all. */
+static void put_touched(struct store *s, bool all)
+{
+	struct handle **at = &s->handles.touched, *h;
+
+	while ((h = *at)) {
+		if (h->n_commits > 0 && !all) {
+			at = &h->next_touched;
+			continue;
+		}
+		*at = h->next_touched;
+		h->is_touched = false;
+		put_handle(s, h);
+	}
+}
+
 void store_publish(struct store *s)
 {
 	struct counters c = {s->tree.next_ino, s->handles.next_id, s->failed};
 	struct keep *k = s->config.keep;
-	struct handle *h;
 
 	if (!k) {
 		return;
 	}
-	while ((h = s->handles.touched)) {
-		s->handles.touched = h->next_touched;
-		h->is_touched = false;
-		put_handle(s, h);
-	}
+	put_touched(s, true);
 	if (c.next_ino != s->published.next_ino || c.next_handle != s->published.next_handle ||
 		c.failed != s->published.failed) {
 		keep_put(k, KEEP_COUNTERS, 0, bytes_of(&c, sizeof(c)));
@@ -300,19 +316,22 @@ void store_publish(struct store *s)
 	keep_publish(k);
 }
 
-/* A value that is about to be replaced: who is in the middle of it keeps it. */
-static void keep_value(struct store *s, const struct node *n)
+/* A value that is about to be replaced: who is in the middle of it keeps it. One that is
+ * appended to goes on in what comes. */
+static void keep_value(struct store *s, const struct node *n, bool is_appended_to)
 {
 	struct bytes value = value_bytes(n->value);
 
 	for (struct handle *h = handle_first(s, n); h; h = handle_next(h)) {
 		if (h->has_seen && h->seen == n->value && h->next_offset < value.size &&
-			!h->seen_is_kept) {
+			!h->seen_is_kept && !is_appended_to) {
 			h->seen_is_kept = h->keeps_seen = true;
+			handover_touch(s, h);
 			keep_put(s->config.keep, KEEP_SEEN, h->id, value);
 		}
 		if (h->has_stage && h->base && h->base == n->value && !h->base_is_kept) {
 			h->base_is_kept = h->keeps_base = true;
+			handover_touch(s, h);
 			keep_put(s->config.keep, KEEP_BASE, h->id, value);
 		}
 	}
@@ -328,8 +347,21 @@ struct handover_node {
 	bool is_pending, is_expired, is_lost;
 };
 
-static void put_node(struct store *s, struct node *n, bool expires, bool is_lost)
+/* What a change is about to make of a node that it takes a name of. */
+struct fate {
+	uint64_t revision;
+	int64_t at;
+	bool expires, is_lost;
+	const struct entry *again; /* the name that it is to be made anew with; or NULL */
+};
+
+/* As it is, or as it will be. */
+static void put_node(struct store *s, struct node *n, const struct fate *fate)
 {
+	struct bytes value = node_has_value(n) ? value_bytes(n->value) : bytes_of(NULL, 0);
+	struct bytes name = n->is_pending ?
+		bytes_of(n->pending->name, n->pending->name_size) : bytes_of(NULL, 0);
+	const struct xattr *xattrs = node_xattrs(n);
 	struct handover_node image;
 	struct buffer *out = &s->handles.image;
 	int rc;
@@ -347,14 +379,28 @@ static void put_node(struct store *s, struct node *n, bool expires, bool is_lost
 	image.mtime = n->mtime;
 	image.atime = n->atime;
 	image.is_pending = n->is_pending;
-	image.is_expired = n->is_expired || expires;
-	image.is_lost = n->is_lost || is_lost;
+	image.is_expired = n->is_expired;
+	image.is_lost = n->is_lost;
+	if (fate) {
+		image.revision = fate->revision;
+		image.changed = fate->at;
+		image.is_expired |= fate->expires;
+		image.is_lost |= fate->is_lost;
+	}
+	if (fate && fate->again) { /* as tree_pend_again leaves it */
+		image.is_pending = true;
+		image.is_expired = false;
+		image.parent = fate->again->parent->ino;
+		image.version = 0;
+		name = entry_name(fate->again);
+		value = bytes_of(NULL, 0);
+		xattrs = NULL;
+	}
 	out->size = 0;
 	rc = buffer_append(out, &image, sizeof(image));
-	rc = rc ? rc : put_bytes(out, node_has_value(n) ? value_bytes(n->value) : bytes_of(NULL, 0));
-	rc = rc ? rc : put_xattrs(out, node_xattrs(n));
-	rc = rc ? rc : put_bytes(out, n->is_pending ?
-			bytes_of(n->pending->name, n->pending->name_size) : bytes_of(NULL, 0));
+	rc = rc ? rc : put_bytes(out, value);
+	rc = rc ? rc : put_xattrs(out, xattrs);
+	rc = rc ? rc : put_bytes(out, name);
 	if (rc) {
 		log_error("out of memory: an open key would not survive this process");
 		return;
@@ -367,16 +413,40 @@ void handover_put_node(struct store *s, struct node *n)
 {
 	if (s->config.keep && n->n_open > 0 && !node_is_directory(n) &&
 		(n->is_pending || !n->names)) {
-		put_node(s, n, false, false);
+		put_node(s, n, NULL);
 	}
 }
 
-/* What is open of what a change takes away. */
-static void keep_going(struct store *s, struct entry *top, bool expires)
+/* Whether what expires is to be made anew by who has it open: as apply.c decides. */
+static bool is_made_anew(struct op *op, const struct entry *e)
 {
+	struct store *s = op->s;
+	const struct node *n = e->node;
+
+	return n->handles && !node_is_directory(n) && n->nlink == 1 && !tree_lock(&s->tree, e) &&
+	       (!e->parent->names || tree_alive(&s->tree, e->parent->names, op->moment.elapsed)) &&
+	       !tree_find_pending(&s->tree, e->parent, entry_name(e));
+}
+
+/* What is open of what a change takes away. If it has other names, those may go too. */
+static void keep_going(struct op *op, struct entry *top, bool expires)
+{
+	struct store *s = op->s;
+
 	for (struct entry *e = tree_lowest(top); e; e = tree_after(e, top)) {
-		if (e->node->n_open > 0 && e->node->nlink == 1) {
-			put_node(s, e->node, expires, expires && tree_lock(&s->tree, e));
+		const struct fate fate = {
+			.revision = op->transition.revision,
+			.at = op->transition.at,
+			.expires = expires,
+			.is_lost = expires && tree_lock(&s->tree, e),
+			.again = expires && e == top && is_made_anew(op, e) ? e : NULL,
+		};
+
+		if (e->node->n_open > 0) {
+			put_node(s, e->node, &fate);
+		}
+		if (fate.again) {
+			keep_value(s, e->node, false);
 		}
 	}
 }
@@ -389,13 +459,15 @@ static struct entry *entry_at(struct store *s, const struct place *place)
 		tree_entry(&s->tree, parent, place_name(place)) : NULL;
 }
 
-static void keep_what_goes(struct store *s, const struct change *c)
+static void keep_what_goes(struct op *op, const struct change *c)
 {
+	struct store *s = op->s;
 	struct entry *e = NULL;
 	struct node *n = tree_node(&s->tree, c->ino);
 
-	if (n && n->n_open > 0 && node_has_value(n)) {
-		keep_value(s, n);
+	if (n && n->n_open > 0 && node_has_value(n) &&
+		(c->type == CHANGE_APPEND || (c->fields & HAS_VALUE))) {
+		keep_value(s, n, c->type == CHANGE_APPEND);
 	}
 	if (c->type == CHANGE_REMOVE || c->type == CHANGE_EXPIRE) {
 		e = entry_at(s, &c->place);
@@ -403,7 +475,7 @@ static void keep_what_goes(struct store *s, const struct change *c)
 		e = entry_at(s, &c->to);
 	}
 	if (e) {
-		keep_going(s, e, c->type == CHANGE_EXPIRE);
+		keep_going(op, e, c->type == CHANGE_EXPIRE);
 	}
 }
 
@@ -424,6 +496,7 @@ static void look_after_node(struct store *s, struct node *n)
 struct intent {
 	uint64_t revision, handle, ino;
 	bool appends; /* to the value of ino */
+	bool merges;  /* what the handle had staged */
 };
 
 static bool needs_intent(const struct op *op)
@@ -442,13 +515,14 @@ void handover_intend(struct op *op)
 		return;
 	}
 	for (size_t i = 0; i < op->n_changes; i++) {
-		keep_what_goes(s, &op->changes[i]);
+		keep_what_goes(op, &op->changes[i]);
 	}
 	memset(&intent, 0, sizeof(intent));
 	intent.revision = revision;
 	intent.handle = op->handle;
 	intent.ino = op->changes[0].ino;
 	intent.appends = op->changes[0].type == CHANGE_APPEND;
+	intent.merges = op->merges;
 	out->size = 0;
 	if (buffer_append(out, &intent, sizeof(intent)) ||
 		buffer_append(out, op->notices.data, op->notices.size)) {
@@ -461,7 +535,8 @@ void handover_intend(struct op *op)
 		keep_put(s->config.keep, KEEP_GUARD, op->caller.request,
 			bytes_of(&revision, sizeof(revision)));
 	}
-	/* Without what the handles have changed since: see above. */
+	/* What the request has done to handles before; but see above. */
+	put_touched(s, false);
 	keep_publish(s->config.keep);
 }
 
@@ -474,8 +549,21 @@ void handover_refused(struct op *op)
 	}
 }
 
+/* What h is in the middle of goes on in the value as it is. */
+static void see(struct handle *h, const struct node *n)
+{
+	struct value *seen = value_ref(n->value);
+
+	value_unref(h->seen);
+	h->seen = seen;
+	h->seen_version = n->version;
+	h->seen_is_kept = false;
+	h->has_seen = true;
+}
+
 void handover_applied(struct op *op)
 {
+	const uint64_t always = 0;
 	struct store *s = op->s;
 
 	if (!s->config.keep) {
@@ -491,13 +579,18 @@ void handover_applied(struct op *op)
 		for (struct handle *h = n->n_open > 0 ? handle_first(s, n) : NULL; h;
 			h = handle_next(h)) {
 			if (h->has_seen && value_continues(n->value, h->seen)) {
-				h->seen_version = n->version;
+				see(h, n);
 				handover_touch(s, h);
 			}
 		}
 	}
 	if (!op->local) {
 		keep_drop(s->config.keep, KEEP_INTENT, 0);
+	} else if (op->caller.request) {
+		/* No log will tell: it is there with what it has done. */
+		op->guarded = true;
+		keep_put(s->config.keep, KEEP_GUARD, op->caller.request,
+			bytes_of(&always, sizeof(always)));
 	}
 }
 
@@ -512,6 +605,7 @@ void handover_answered(struct store *s, uint64_t request)
 
 struct restoration {
 	struct store *s;
+	bool found; /* somebody was here before */
 	unsigned n_lost;
 	int rc;
 };
@@ -523,6 +617,7 @@ static void restore_counters(void *arg, uint64_t id, struct bytes b)
 	struct counters c;
 
 	(void)id;
+	r->found = true;
 	if (!get(&b, &c, sizeof(c))) {
 		return;
 	}
@@ -598,41 +693,46 @@ static void restore_node(void *arg, uint64_t ino, struct bytes b)
 	tree_add_node(&r->s->tree, n);
 }
 
-/* The value that a handle has of its node's, of that version; *ok: it is known. Owned. */
+/* The value that a handle has of its node's, of that version. *is_kept: the handle says that
+ * it is in the keep; then, whether it is: it may have come there when the change under
+ * way began. *ok: it is known. Owned. */
 static struct value *value_of_version(struct store *s, const struct handle *h, uint64_t version,
-	enum keep_kind kind, bool *ok)
+	enum keep_kind kind, bool *is_kept, bool *ok)
 {
 	struct bytes kept;
 
 	*ok = true;
-	if (keep_find(s->config.keep, kind, h->id, &kept)) {
-		return kept.size ? value_create(kept) : NULL;
+	if (!*is_kept && version == h->node->version) {
+		return value_ref(h->node->value);
 	}
-	*ok = version == h->node->version;
-	return *ok ? value_ref(h->node->value) : NULL;
+	*ok = *is_kept = keep_find(s->config.keep, kind, h->id, &kept);
+	return *ok && kept.size ? value_create(kept) : NULL;
 }
 
 static bool fill_handle(struct store *s, struct handle *h, const struct handle_image *i,
 	struct bytes *b)
 {
 	struct bytes stage;
-	bool ok;
+	bool ok = true;
 
 	h->process = i->process;
 	h->writer = i->writer;
 	h->next_offset = i->next_offset;
 	h->request = i->request;
+	h->read_request = i->read_request;
 	h->written_at = i->written_at;
 	h->changed_at = i->changed_at;
 	h->error = i->error;
 	h->makes = i->makes;
 	h->seen_version = i->seen_version;
 	h->base_version = i->base_version;
-	h->seen = i->has_seen ? value_of_version(s, h, i->seen_version, KEEP_SEEN, &ok) : NULL;
+	h->seen_is_kept = i->seen_is_kept;
+	h->seen = i->has_seen ? value_of_version(s, h, i->seen_version, KEEP_SEEN,
+		&h->seen_is_kept, &ok) : NULL;
 	/* If it is not known it had been read to its end: the end is what is there. A
 	 * handle that writes begins anew. */
 	h->has_seen = i->has_seen && (ok || !handle_writes(h));
-	h->keeps_seen = h->seen_is_kept = h->seen && h->seen != h->node->value;
+	h->keeps_seen = keep_find(s->config.keep, KEEP_SEEN, h->id, &stage);
 	h->has_stage = i->has_stage;
 	h->truncated = i->truncated;
 	h->written = i->written;
@@ -647,9 +747,10 @@ static bool fill_handle(struct store *s, struct handle *h, const struct handle_i
 		h->stage_is_kept = true;
 	}
 	if (i->has_stage && i->has_base) {
-		h->base = value_of_version(s, h, i->base_version, KEEP_BASE, &ok);
-		h->keeps_base = h->base_is_kept = h->base && h->base != h->node->value;
+		h->base_is_kept = i->base_is_kept;
+		h->base = value_of_version(s, h, i->base_version, KEEP_BASE, &h->base_is_kept, &ok);
 	}
+	h->keeps_base = keep_find(s->config.keep, KEEP_BASE, h->id, &stage);
 	h->staged.has_ttl = i->has_ttl;
 	h->staged.ttl = i->ttl;
 	h->staged.has_mtime = i->has_mtime;
@@ -699,23 +800,34 @@ static void restore_intent(void *arg, uint64_t id, struct bytes b)
 	struct node *n;
 
 	(void)id;
+	r->found = true;
 	keep_drop(s->config.keep, KEEP_INTENT, 0);
 	if (!get(&b, &intent, sizeof(intent)) || intent.revision > s->tree.revision) {
 		return;
 	}
+	n = tree_node(&s->tree, intent.ino);
 	h = intent.handle ? handle_find(s, intent.handle) : NULL;
 	if (h && !intent.appends) {
 		handle_drop(s, h);
+		if (intent.merges) {
+			handle_begin_anew(h);
+		} else if (n) {
+			see(h, n);
+		}
+		if (h->node->is_pending && h->node != n) {
+			/* Another had the name it was to get, and has the value now. */
+			handle_made(s, h->node);
+			tree_unpend(&s->tree, h->node);
+			handover_put_node(s, h->node);
+		}
 	}
-	n = tree_node(&s->tree, intent.ino);
 	if (n && n->names && !n->is_pending) {
 		handle_made(s, n);
 	}
 	for (h = n && intent.appends ? handle_first(s, n) : NULL; h; h = handle_next(h)) {
 		if (h->has_seen && h->seen_version + 1 == n->version) {
-			value_unref(h->seen);
-			h->seen = value_ref(n->value);
-			h->seen_version = n->version;
+			see(h, n);
+			handover_touch(s, h);
 		}
 	}
 	if (buffer_append(&s->inherited_notices, b.data, b.size)) {
@@ -778,9 +890,6 @@ int handover_restore(struct store *s)
 		return 0;
 	}
 	keep_each(k, KEEP_COUNTERS, restore_counters, &r);
-	if (s->handles.next_id == 1) {
-		return 0; /* nobody was here before */
-	}
 	keep_each(k, KEEP_NODE, restore_node, &r);
 	keep_each(k, KEEP_HANDLE, restore_handle, &r);
 	keep_each(k, KEEP_INTENT, restore_intent, &r);
@@ -791,7 +900,7 @@ int handover_restore(struct store *s)
 			r.n_lost);
 	}
 	s->restored_revision = s->tree.revision;
-	return r.rc ? r.rc : s->failed || s->config.read_only ? 0 : sync_all(s);
+	return r.rc || !r.found || s->failed || s->config.read_only ? r.rc : sync_all(s);
 }
 
 bool store_has_applied(const struct store *s, uint64_t request)

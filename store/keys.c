@@ -488,10 +488,13 @@ static struct handle *stage_to_read(struct store *s, const struct store_caller *
  * has until it begins anew at 0, wherever it jumps. One that may write will write
  * over what it has read, so it must not have read something old: it keeps only
  * what it reads in one go. */
-static bool begins_pass(const struct handle *h, uint64_t offset)
+static bool begins_pass(const struct handle *h, const struct store_caller *caller, uint64_t offset)
 {
+	/* Sent once more it reads what it has read. */
+	bool is_again = caller->request && caller->request == h->read_request;
+
 	return offset == 0 || !h->has_seen ||
-		(handle_writes(h) && offset != h->next_offset);
+		(handle_writes(h) && offset != h->next_offset && !is_again);
 }
 
 int store_read(struct store *s, const struct store_caller *caller, uint64_t handle,
@@ -508,7 +511,7 @@ int store_read(struct store *s, const struct store_caller *caller, uint64_t hand
 	if (staging) {
 		all = buffer_bytes(&staging->stage);
 	} else {
-		if (begins_pass(h, offset) || value_continues(h->node->value, h->seen)) {
+		if (begins_pass(h, caller, offset) || value_continues(h->node->value, h->seen)) {
 			if (!store_usable(s, h->node)) {
 				return STORE_NOT_FOUND;
 			}
@@ -525,6 +528,7 @@ int store_read(struct store *s, const struct store_caller *caller, uint64_t hand
 	}
 	*out = bytes_of(all.data + offset, size);
 	h->next_offset = offset + size;
+	h->read_request = caller->request;
 	return 0;
 }
 
