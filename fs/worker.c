@@ -273,6 +273,7 @@ int worker_run(const struct worker *w)
 	signal(SIGINT, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* an errno is enough */
 	fcntl(LINK_FD, F_SETFD, FD_CLOEXEC);
 	fcntl(LINK_KEEP_FD, F_SETFD, FD_CLOEXEC);
 	prctl(PR_SET_NAME, "cubbyfs"); /* the name of a program by descriptor is a number */
@@ -285,6 +286,8 @@ int worker_run(const struct worker *w)
 			  "and mount anew");
 	} else if (r < 0) {
 		log_error("%s", strerror(-r));
+	} else if (keep_is_broken(fe.keep)) {
+		log_error("what the last worker knew of open files is lost; cannot take over");
 	} else {
 		status = run(w, &fe);
 		keep_close(fe.keep);
