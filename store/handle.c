@@ -40,6 +40,10 @@ struct handle *handle_create(struct store *s, const struct store_caller *caller,
 	h->node = n;
 	h->flags = flags;
 	h->opener = *caller;
+	h->account = quota_account(&s->quota, caller->uid);
+	if (h->account) {
+		h->account->open++;
+	}
 	if (handle_writes(h) || (flags & O_TRUNC)) {
 		h->process = store_process(s, caller);
 		h->next = n->handles;
@@ -70,6 +74,10 @@ void handle_destroy(struct store *s, struct handle *h)
 	value_unref(h->seen);
 	value_unref(h->committing);
 	table_remove(&s->handles.by_id, &h->by_id);
+	if (h->account) {
+		h->account->open--;
+		quota_settle(&s->quota, h->account);
+	}
 	free(h);
 	n->n_open--;
 	/* Nobody is left who could still make it. */
@@ -111,9 +119,19 @@ bool handle_is_maker(struct store *s, const struct store_caller *caller, const s
 	return handle_of(s, caller, n) != NULL;
 }
 
+void handle_count(struct store *s, struct handle *h, size_t before, size_t after)
+{
+	s->handles.staged_bytes += after;
+	s->handles.staged_bytes -= before;
+	if (h->account) {
+		h->account->staged += after;
+		h->account->staged -= before;
+	}
+}
+
 void handle_drop(struct store *s, struct handle *h)
 {
-	s->handles.staged_bytes -= h->stage.size;
+	handle_count(s, h, h->stage.size + h->staged.xattr_bytes, 0);
 	buffer_finish(&h->stage);
 	value_unref(h->base);
 	h->base = NULL;
@@ -124,6 +142,7 @@ void handle_drop(struct store *s, struct handle *h)
 void handle_hand_over(struct store *s, struct handle *h, struct op *op)
 {
 	op->staged = h->staged;
+	handle_count(s, h, h->staged.xattr_bytes, 0);
 	h->staged = (struct staged){0};
 	handle_drop(s, h);
 }
@@ -159,7 +178,7 @@ void handle_rebase(struct store *s, struct handle *h)
 		buffer_finish(&merged);
 		return;
 	}
-	s->handles.staged_bytes += merged.size - h->stage.size;
+	handle_count(s, h, h->stage.size, merged.size);
 	buffer_finish(&h->stage);
 	h->stage = merged;
 	value_unref(h->base);
@@ -171,18 +190,35 @@ struct bytes handle_base(const struct handle *h)
 	return value_bytes(h->n_commits > 0 ? h->committing : h->node->value);
 }
 
+/* It commits nothing any more, and holds up no memory. */
+static int give_up(struct store *s, struct handle *h, int rc)
+{
+	handle_drop(s, h);
+	h->makes = false;
+	h->error = rc;
+	return rc;
+}
+
+/* May it stage `more` bytes? */
+static bool is_past_limit(struct store *s, const struct handle *h, uint64_t more)
+{
+	return h->account &&
+		quota_is_full(&s->quota, h->account->staged, more, s->quota.max_staged);
+}
+
 /* Sets the size of the stage, which begins as a copy of the value. */
 int handle_resize(struct store *s, struct handle *h, uint64_t size)
 {
 	struct node *home = store_home(s, h->node);
 	struct bytes old;
+	size_t before;
 	int rc;
 
 	if (size > store_max_value(s, home)) {
-		handle_drop(s, h);
-		h->makes = false;
-		h->error = STORE_TOO_LARGE;
-		return STORE_TOO_LARGE;
+		return give_up(s, h, STORE_TOO_LARGE);
+	}
+	if (size > h->stage.size && is_past_limit(s, h, size - h->stage.size)) {
+		return give_up(s, h, STORE_FULL);
 	}
 	if (!h->has_stage) {
 		old = handle_base(h);
@@ -195,13 +231,13 @@ int handle_resize(struct store *s, struct handle *h, uint64_t size)
 			return rc;
 		}
 		buffer_append(&h->stage, old.data, old.size);
-		s->handles.staged_bytes += h->stage.size;
+		handle_count(s, h, 0, h->stage.size);
 		h->base = value_ref(h->n_commits > 0 ? h->committing : h->node->value);
 		h->has_stage = true;
 	}
-	s->handles.staged_bytes -= h->stage.size;
+	before = h->stage.size;
 	rc = buffer_resize(&h->stage, size);
-	s->handles.staged_bytes += h->stage.size;
+	handle_count(s, h, before, h->stage.size);
 	if (rc == 0) {
 		h->written = true;
 		h->written_at = h->changed_at = s->now.wall;
@@ -209,6 +245,31 @@ int handle_resize(struct store *s, struct handle *h, uint64_t size)
 		h->error = 0;
 	}
 	return rc;
+}
+
+static size_t staged_size(const struct handle *h, struct bytes name)
+{
+	const struct xattr *x = xattr_find(h->staged.xattrs, name);
+
+	x = x ? x : xattr_find(h->staged.removed, name);
+	return x ? xattr_size(name, xattr_value(x)) : 0;
+}
+
+int handle_stage_xattr(struct store *s, struct handle *h, struct bytes name,
+	const struct bytes *value)
+{
+	size_t before = h->staged.xattr_bytes, old = staged_size(h, name);
+	size_t fresh = xattr_size(name, value ? *value : bytes_of("", 0));
+	size_t after = before - old + fresh;
+
+	if (value && after > before &&
+		(quota_is_full(&s->quota, before, after - before, STORE_XATTRS_MAX) ||
+			is_past_limit(s, h, after - before))) {
+		return STORE_FULL;
+	}
+	h->staged.xattr_bytes = after;
+	handle_count(s, h, before, after);
+	return 0;
 }
 
 static int plan_commit(struct op *op)
@@ -300,10 +361,11 @@ void handle_commit(struct store *s, const struct store_caller *caller, struct ha
 		op->revision = *revision;
 	}
 	if (h->stage.size > 0) {
-		s->handles.staged_bytes -= h->stage.size;
+		size_t size = h->stage.size;
+
 		op->value = value_take(&h->stage);
+		handle_count(s, h, size, h->stage.size);
 		if (!op->value) {
-			s->handles.staged_bytes += h->stage.size;
 			handle_drop(s, h);
 			h->n_commits++; /* for commit_ended */
 			op_refuse(op, -ENOMEM);

@@ -17,6 +17,7 @@ struct handle {
 	struct handle *next; /* of the same node, if it may write */
 	int flags;	     /* as opened */
 	struct store_caller opener;
+	struct account *account; /* of the opener; NULL: nothing is counted */
 	pid_t process;	     /* that opened it; its close commits */
 	pid_t writer;	     /* that wrote last */
 
@@ -85,7 +86,7 @@ void handle_rebase(struct store *s, struct handle *h);
 /* What a stage begins as: the value as it will be once all is committed. */
 struct bytes handle_base(const struct handle *h);
 
-/* Stages a size, as ftruncate(2). 0, STORE_TOO_LARGE or -ENOMEM. */
+/* Stages a size, as ftruncate(2). 0, STORE_TOO_LARGE, STORE_FULL or -ENOMEM. */
 int handle_resize(struct store *s, struct handle *h, uint64_t size);
 
 /* Commits what is staged; with a condition, only at that revision. Answers
@@ -95,6 +96,14 @@ void handle_commit(struct store *s, const struct store_caller *caller, struct ha
 
 /* Throws away what is staged. */
 void handle_drop(struct store *s, struct handle *h);
+
+/* Counts an attribute that is staged to be set or (value NULL) removed, instead of one of
+ * that name that is staged already. 0 or STORE_FULL. */
+int handle_stage_xattr(struct store *s, struct handle *h, struct bytes name,
+	const struct bytes *value);
+
+/* What is staged has grown or shrunk by itself. */
+void handle_count(struct store *s, struct handle *h, size_t before, size_t after);
 
 /* Gives the attributes that are staged to an op, and drops the bytes. */
 void handle_hand_over(struct store *s, struct handle *h, struct op *op);

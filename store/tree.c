@@ -311,6 +311,7 @@ void tree_attach(struct tree *t, struct node *parent, struct entry *e, struct no
 	/* Behind the first, which stays the first. */
 	if (!n->names) {
 		n->names = e;
+		d->bytes += node_bytes(n);
 	} else {
 		e->next_name = n->names->next_name;
 		n->names->next_name = e;
@@ -329,6 +330,12 @@ void tree_detach(struct tree *t, struct entry *e)
 	size_t slot = slot_after(d, e->cookie) - 1;
 
 	count(t, e->node, e, -1);
+	if (e == e->node->names) {
+		d->bytes -= node_bytes(e->node);
+		if (e->next_name) {
+			e->next_name->parent->directory->bytes += node_bytes(e->node);
+		}
+	}
 	tree_clear_deadline(t, e);
 	table_remove(&t->by_name, &e->by_name);
 	d->slots[slot] = (uintptr_t)e->cookie << 1 | 1;
@@ -354,11 +361,22 @@ void tree_add_node(struct tree *t, struct node *n)
 	n->epoch = t->epoch;
 }
 
+void tree_count_bytes(struct tree *t, struct node *n, uint64_t before)
+{
+	uint64_t by = node_bytes(n) - before; /* unsigned: less is a sum that wraps */
+
+	t->bytes += by;
+	if (!n->is_pending && n->names) {
+		n->names->parent->directory->bytes += by;
+	}
+}
+
 void tree_collect(struct tree *t, struct node *n)
 {
 	if (n == t->root || n->refs > 0 || n->is_pending || n->names) {
 		return;
 	}
+	t->bytes -= node_bytes(n);
 	table_remove(&t->by_ino, &n->by_ino);
 	node_destroy(n);
 }
@@ -404,6 +422,7 @@ void tree_pend_again(struct tree *t, struct node *n, const struct node *parent,
 	if (tree_find_pending(t, parent, name) || !pend(t, n, parent, name)) {
 		return;
 	}
+	t->bytes -= node_bytes(n);
 	n->is_expired = false;
 	n->version = 0;
 	value_unref(n->value);
