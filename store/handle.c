@@ -55,6 +55,7 @@ struct handle *handle_create(struct store *s, const struct store_caller *caller,
 	}
 	tree_ref(n);
 	n->n_open++;
+	tree_count_node(&s->tree, n);
 	table_insert(&s->handles.by_id, &h->by_id, hash_number(h->id));
 	return h;
 }
@@ -80,6 +81,7 @@ void handle_destroy(struct store *s, struct handle *h)
 	}
 	free(h);
 	n->n_open--;
+	tree_count_node(&s->tree, n);
 	/* Nobody is left who could still make it. */
 	if (n->is_pending && !n->handles && n->pending->n_commits == 0) {
 		tree_unpend(&s->tree, n);

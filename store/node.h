@@ -82,6 +82,7 @@ struct node {
 	uint32_t n_open;	/* handles */
 	uint32_t epoch;		/* of the last snapshot that it is in */
 	bool is_pending;
+	bool is_counted; /* in tree.bytes */
 	bool is_expired; /* and has no name any more */
 	bool is_lost;	 /* and the name was a lock */
 };

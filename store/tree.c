@@ -317,6 +317,7 @@ void tree_attach(struct tree *t, struct node *parent, struct entry *e, struct no
 		n->names->next_name = e;
 	}
 	n->nlink++;
+	tree_count_node(t, n);
 	d->slots[d->n_slots++] = (uintptr_t)e;
 	d->n_live++;
 	table_insert(&t->by_name, &e->by_name, hash_bytes(parent->ino, e->name, e->name_size));
@@ -348,6 +349,7 @@ void tree_detach(struct tree *t, struct entry *e)
 	}
 	*at = e->next_name;
 	e->node->nlink--;
+	tree_count_node(t, e->node);
 	entry_destroy(e);
 }
 
@@ -365,9 +367,21 @@ void tree_count_bytes(struct tree *t, struct node *n, uint64_t before)
 {
 	uint64_t by = node_bytes(n) - before; /* unsigned: less is a sum that wraps */
 
-	t->bytes += by;
+	t->bytes += n->is_counted ? by : 0;
 	if (!n->is_pending && n->names) {
 		n->names->parent->directory->bytes += by;
+	}
+}
+
+/* As on a local file system, what has no name any more takes its space until it is closed;
+ * but not until the kernel, too, has forgotten it. */
+void tree_count_node(struct tree *t, struct node *n)
+{
+	bool counts = n == t->root || n->n_open > 0 || (!n->is_pending && n->names);
+
+	if (counts != n->is_counted) {
+		n->is_counted = counts;
+		t->bytes += counts ? node_bytes(n) : -node_bytes(n);
 	}
 }
 
@@ -376,7 +390,6 @@ void tree_collect(struct tree *t, struct node *n)
 	if (n == t->root || n->refs > 0 || n->is_pending || n->names) {
 		return;
 	}
-	t->bytes -= node_bytes(n);
 	table_remove(&t->by_ino, &n->by_ino);
 	node_destroy(n);
 }
@@ -418,11 +431,12 @@ struct node *tree_pend(struct tree *t, const struct node *parent, struct bytes n
 void tree_pend_again(struct tree *t, struct node *n, const struct node *parent,
 	struct bytes name)
 {
+	uint64_t before = node_bytes(n);
+
 	/* Somebody else may be making the name already. */
 	if (tree_find_pending(t, parent, name) || !pend(t, n, parent, name)) {
 		return;
 	}
-	t->bytes -= node_bytes(n);
 	n->is_expired = false;
 	n->version = 0;
 	value_unref(n->value);
@@ -434,6 +448,7 @@ void tree_pend_again(struct tree *t, struct node *n, const struct node *parent,
 		free(n->extra);
 		n->extra = NULL;
 	}
+	tree_count_bytes(t, n, before);
 }
 
 struct pending *tree_find_pending(const struct tree *t, const struct node *parent,
@@ -499,6 +514,7 @@ int tree_init(struct tree *t, uid_t uid, gid_t gid, mode_t mode, int64_t now)
 	t->root->gid = gid;
 	t->root->created = t->root->changed = t->root->mtime = t->root->atime = now;
 	table_insert(&t->by_ino, &t->root->by_ino, hash_number(INO_ROOT));
+	tree_count_node(t, t->root);
 	return 0;
 }
 

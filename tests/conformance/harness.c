@@ -272,7 +272,8 @@ static void recount_nodes(const struct store *s)
 
 			assert_int_equal(n->extra ? n->extra->xattr_bytes : 0,
 				recount_attributes(n));
-			bytes += node_bytes(n);
+			bytes += n == t->root || n->n_open > 0 || (!n->is_pending && n->names) ?
+				node_bytes(n) : 0;
 			for (const struct entry *e = n->is_pending ? NULL : n->names; e;
 				e = e->next_name) {
 				keys += !node_is_directory(n);
