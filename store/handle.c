@@ -60,6 +60,52 @@ struct handle *handle_create(struct store *s, const struct store_caller *caller,
 	return h;
 }
 
+/* --- what reads are served from ------------------------------------------------ */
+
+static void drop_seen(struct handle *h)
+{
+	struct account *a = h->seen ? h->account : NULL;
+
+	if (a) {
+		a->kept -= value_size(h->seen);
+		*(h->kept_before ? &h->kept_before->kept_after : &a->kept_first) = h->kept_after;
+		*(h->kept_after ? &h->kept_after->kept_before : &a->kept_last) = h->kept_before;
+		h->kept_before = h->kept_after = NULL;
+	}
+	value_unref(h->seen);
+	h->seen = NULL;
+	h->has_seen = false;
+}
+
+void handle_see(struct store *s, struct handle *h, struct value *v)
+{
+	struct account *a = v ? h->account : NULL;
+
+	value_ref(v);
+	drop_seen(h);
+	h->seen = v;
+	h->has_seen = true;
+	h->is_lost = false;
+	if (!a) {
+		return;
+	}
+	a->kept += value_size(v);
+	h->kept_before = a->kept_last;
+	*(a->kept_last ? &a->kept_last->kept_after : &a->kept_first) = h;
+	a->kept_last = h;
+	while (a->kept > s->quota.max_kept && a->kept_first != h) {
+		struct handle *first = a->kept_first;
+
+		/* If the value is still that, it can be had again. */
+		first->is_lost = true;
+		first->seen_version = first->seen == first->node->value ?
+			first->node->version : UINT64_MAX;
+		drop_seen(first);
+	}
+}
+
+/* --- the end ------------------------------------------------------------------- */
+
 void handle_destroy(struct store *s, struct handle *h)
 {
 	struct handle **at = &h->node->handles;
@@ -72,7 +118,7 @@ void handle_destroy(struct store *s, struct handle *h)
 		*at = h->next;
 	}
 	handle_drop(s, h);
-	value_unref(h->seen);
+	drop_seen(h);
 	value_unref(h->committing);
 	table_remove(&s->handles.by_id, &h->by_id);
 	if (h->account) {
@@ -163,9 +209,8 @@ bool handle_must_make(const struct handle *h)
 
 void handle_begin_anew(struct handle *h)
 {
-	value_unref(h->seen);
-	h->seen = NULL;
-	h->has_seen = false;
+	drop_seen(h);
+	h->is_lost = false;
 }
 
 void handle_rebase(struct store *s, struct handle *h)
@@ -382,8 +427,6 @@ void handle_commit(struct store *s, const struct store_caller *caller, struct ha
 	value_unref(h->committing);
 	h->committing = value_ref(op->value);
 	handle_hand_over(s, h, op);
-	value_unref(h->seen);
-	h->seen = value_ref(op->value);
-	h->has_seen = true;
+	handle_see(s, h, op->value);
 	op_submit(op);
 }

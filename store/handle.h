@@ -23,6 +23,9 @@ struct handle {
 
 	struct value *seen; /* what reads are served from; NULL is empty */
 	bool has_seen;
+	bool is_lost; /* it had to let go of it, and of this the value was: */
+	uint64_t seen_version;
+	struct handle *kept_before, *kept_after; /* in the account, if seen is not empty */
 	uint64_t next_offset; /* where the pass goes on */
 
 	/* What is to become the value. */
@@ -75,6 +78,10 @@ void handle_made(struct node *n);
 
 /* Whether its end has to make the key: nothing else that is under way will. */
 bool handle_must_make(const struct handle *h);
+
+/* Reads are served from this value (a reference is taken) from now on. Where the user's
+ * handles keep more than they may, those that began first let go of theirs. */
+void handle_see(struct store *s, struct handle *h, struct value *v);
 
 /* The next read takes the value as it is then. */
 void handle_begin_anew(struct handle *h);

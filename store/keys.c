@@ -542,10 +542,11 @@ int store_read(struct store *s, const struct store_caller *caller, uint64_t hand
 			if (!store_usable(s, h->node)) {
 				return STORE_NOT_FOUND;
 			}
-			value_ref(h->node->value);
-			value_unref(h->seen);
-			h->seen = h->node->value;
-			h->has_seen = true;
+			if (h->is_lost && offset != 0 && !handle_writes(h) &&
+				h->node->version != h->seen_version) {
+				return STORE_STALE;
+			}
+			handle_see(s, h, h->node->value);
 		}
 		all = value_bytes(h->seen);
 	}

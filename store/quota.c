@@ -28,6 +28,8 @@ int quota_init(struct quota *q, const struct store_config *config)
 		.max_open = limit_of(config->max_open),
 		.max_locks = limit_of(config->max_locks),
 	};
+	q->max_kept = q->max_staged <= UINT64_MAX / QUOTA_KEPT ?
+		q->max_staged * QUOTA_KEPT : UINT64_MAX;
 	return table_init(&q->accounts);
 }
 

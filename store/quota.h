@@ -20,7 +20,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+struct handle;
 struct node;
+
+/* Handles keep old values of so many times as many bytes as may be staged. */
+#define QUOTA_KEPT 4
 
 struct account {
 	struct table_link by_uid;
@@ -28,12 +32,15 @@ struct account {
 	uint64_t staged; /* bytes */
 	uint64_t open;   /* handles */
 	uint64_t locks;  /* ranges, and requests that wait */
+	uint64_t kept;   /* bytes of values that handles read from */
+	struct handle *kept_first, *kept_last; /* those, in the order in which they began */
 };
 
 struct quota {
 	struct table accounts;
 	uint64_t max_keys, max_bytes; /* of the store; UINT64_MAX, here and below: none */
 	uint64_t max_staged, max_open, max_locks;
+	uint64_t max_kept;
 	uint64_t refused; /* since open */
 };
 

@@ -323,7 +323,8 @@ void store_create(struct store *s, const struct store_caller *caller, uint64_t p
  * handle's last read at offset 0; a handle that may write keeps to it only while
  * it reads in sequence. The maker of a key that has never had a value reads
  * what he has staged through any of his handles. *out is borrowed until the next
- * call; shorter than `size` only at the end. */
+ *  * call; shorter than `size` only at the end. STORE_STALE: the user has so many handles that
+ * keep old values that this one had to let go of its own, and it is not at offset 0. */
 int store_read(struct store *s, const struct store_caller *caller, uint64_t handle, uint64_t offset, size_t size, struct bytes *out);
 
 /* Stages; with O_APPEND in `flags` (the descriptor's now) commits. Once a

@@ -412,6 +412,58 @@ static void staged_bytes(struct bench *b)
 	assert_int_equal(bench_stat(b, "limits", "users"), 0);
 }
 
+/* What handles show of the past is bounded too: those that began first lose it. */
+static void values_that_are_kept(struct bench *b)
+{
+	uint64_t h[6], bobs, ino;
+
+	b->config.max_staged = 1000; /* so 4000 are kept */
+	bench_reopen(b);
+	set_size(b, ROOT_INO, "k", 900);
+	ino = bench_ino(b, ROOT_INO, "k");
+	b->who = &BOB;
+	bench_open_key(b, ino, O_RDONLY, &bobs);
+	assert_int_equal(bench_read(b, bobs, 0, 10), 0);
+	b->who = &ALICE;
+	for (unsigned i = 0; i < 6; i++) {
+		assert_int_equal(bench_open_key(b, ino, O_RDONLY, &h[i]), 0);
+		assert_int_equal(bench_read(b, h[i], 0, 10), 0);
+		bench_recount(b);
+	}
+	/* The first two have let go of it, which nobody notices while it is the value. */
+	assert_int_equal(bench_read(b, h[0], 10, 890), 0);
+	assert_int_equal(b->size, 890);
+	/* Now h[1] and h[2] have not. */
+	b->who = &ROOT;
+	assert_int_equal(set_size(b, ROOT_INO, "k", 899), 0);
+	b->who = &ALICE;
+	assert_int_equal(bench_read(b, h[1], 10, 890), STORE_STALE);
+	assert_int_equal(bench_read(b, h[2], 10, 890), STORE_STALE);
+	assert_int_equal(bench_read(b, h[2], 899, 1), STORE_STALE);
+	for (unsigned i = 3; i < 6; i++) {
+		assert_int_equal(bench_read(b, h[i], 10, 890), 0);
+		assert_int_equal(b->size, 890);
+	}
+	assert_int_equal(bench_read(b, h[0], 10, 890), 0);
+	assert_int_equal(b->size, 890);
+	bench_recount(b);
+	/* From the start there is a new one; it is another's turn. */
+	assert_int_equal(bench_read(b, h[1], 0, 1000), 0);
+	assert_int_equal(b->size, 899);
+	assert_int_equal(bench_read(b, h[1], 10, 1000), 0);
+	assert_int_equal(b->size, 889);
+	assert_int_equal(bench_read(b, h[3], 10, 890), STORE_STALE);
+	/* Nobody else's. */
+	assert_int_equal(bench_read(b, bobs, 10, 1000), 0);
+	assert_int_equal(b->size, 890);
+	for (unsigned i = 0; i < 6; i++) {
+		bench_release(b, h[i]);
+		bench_recount(b);
+	}
+	bench_release(b, bobs);
+	assert_int_equal(bench_stat(b, "limits", "users"), 0);
+}
+
 static void open_handles(struct bench *b)
 {
 	uint64_t h[3], more, ino;
@@ -532,6 +584,7 @@ const struct test_case limit_cases[] = {
 	{"whole_store", whole_store},
 	{"smaller_than_what_is_there", smaller_than_what_is_there},
 	{"staged_bytes", staged_bytes},
+	{"values_that_are_kept", values_that_are_kept},
 	{"open_handles", open_handles},
 	{"advisory_locks", advisory_locks},
 	{NULL, NULL},
