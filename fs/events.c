@@ -44,6 +44,8 @@
 #include <stdlib.h>
 
 #define MAX_STREAMS 256
+/* That read from the log at the same time: each has a state of its own in memory. */
+#define MAX_REPLAYS 16
 /* How a line ends that is not the last of its revision. */
 #define MORE ",\"more\":true}\n"
 #define NO_MORE "}\n"
@@ -500,6 +502,16 @@ static bool serve(struct stream *s)
 
 /* --- the filter --------------------------------------------------------------- */
 
+static unsigned count_replays(const struct events *ev)
+{
+	unsigned n = 0;
+
+	for (const struct stream *s = ev->streams; s; s = s->next) {
+		n += s->replay != NULL;
+	}
+	return n;
+}
+
 /* Goes back, or forward, to what comes after revision `since`. */
 static int seek(struct stream *s, uint64_t since)
 {
@@ -509,6 +521,9 @@ static int seek(struct stream *s, uint64_t since)
 	int rc = 0;
 
 	if (since < revision && since + 1 < s->ev->ring.whole_from) {
+		if (!s->replay && count_replays(s->ev) >= MAX_REPLAYS) {
+			return -ENOBUFS;
+		}
 		rc = event_replay_create(&replay, s->ev->store, since);
 		if (rc && rc != STORE_UNSUPPORTED) {
 			return rc;
