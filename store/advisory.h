@@ -39,9 +39,10 @@ bool advisory_test(const struct advisory *a, uint64_t ino, const struct store_lo
 /* What advisory_set returns when the request waits. */
 #define ADVISORY_WAITS (-100000)
 
-/* Locks or unlocks. 0, STORE_LOCKED, STORE_DEADLOCK, -ENOLCK (no memory, or the user
- * has as many as he may have; nothing has changed), or with a ticket (0: it does not wait) ADVISORY_WAITS; only then is
- * the reply kept. To unlock all of what an owner has never fails. */
+/* Locks or unlocks. 0, STORE_LOCKED, STORE_DEADLOCK, -ENOLCK (no memory, or the user has
+ * as many as he may have; nothing has changed), or with a ticket (0: it does not wait)
+ * ADVISORY_WAITS; only then is the reply kept. To unlock all of what an owner has never
+ * fails. */
 int advisory_set(struct advisory *a, uint64_t ino, const struct store_lock *lock, uint64_t ticket,
 	struct store_reply reply);
 

@@ -95,7 +95,8 @@ static void test_own(void **state)
 	assert_int_equal(o.log_level, LOG_DEBUG);
 	options_finish(&o);
 
-	parse(&o, "max_keys=1000000,max_bytes=2g,max_staged=64K,max_open=none,max_locks=7,max_locks=8");
+	parse(&o, "max_keys=1000000,max_bytes=2g,max_staged=64K,max_open=none,max_locks=7,"
+		  "max_locks=8");
 	assert_int_equal(o.max_keys, 1000000);
 	assert_int_equal(o.max_bytes, UINT64_C(2) << 30);
 	assert_int_equal(o.max_staged, 65536);
