@@ -34,6 +34,8 @@ static int number_of_outcome(enum store_outcome outcome)
 		return EFBIG;
 	case STORE_TOO_MANY:
 		return EDQUOT;
+	case STORE_FULL:
+		return ENOSPC;
 	case STORE_NO_ATTRIBUTE:
 		return ENODATA;
 	case STORE_DENIED:

@@ -43,10 +43,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 
 #define MAX_STREAMS 256
+/* That read from the log at the same time: each has a state of its own in memory. */
+#define MAX_REPLAYS 16
 /* How a line ends that is not the last of its revision. */
 #define MORE ",\"more\":true}\n"
 #define NO_MORE "}\n"
@@ -642,8 +645,18 @@ static bool serve(struct stream *s)
 
 /* --- the filter --------------------------------------------------------------- */
 
+static unsigned count_replays(const struct events *ev)
+{
+	unsigned n = 0;
+
+	for (const struct stream *s = ev->streams; s; s = s->next) {
+		n += s->replay != NULL;
+	}
+	return n;
+}
+
 /* Goes back, or forward, to what comes after revision `since`. */
-static int seek(struct stream *s, uint64_t since)
+static int seek(struct stream *s, uint64_t since, unsigned max_replays)
 {
 	struct stream before = *s;
 	struct event_replay *replay = NULL;
@@ -651,6 +664,9 @@ static int seek(struct stream *s, uint64_t since)
 	int rc = 0;
 
 	if (since < revision && since + 1 < s->ev->ring.whole_from) {
+		if (!s->replay && count_replays(s->ev) >= max_replays) {
+			return -ENOBUFS;
+		}
 		rc = event_replay_create(&replay, s->ev->store, since);
 		if (rc && rc != STORE_UNSUPPORTED) {
 			return rc;
@@ -702,7 +718,7 @@ int events_write(struct events *ev, uint64_t handle, struct bytes line)
 	}
 	f.since = s->opened;
 	rc = filter_parse(&f, line);
-	rc = rc ? rc : seek(s, f.since);
+	rc = rc ? rc : seek(s, f.since, MAX_REPLAYS);
 	if (rc) {
 		free(f.pattern);
 		return rc;
@@ -775,7 +791,7 @@ static void destroy(struct stream *s)
 static int go_on(struct stream *s, const struct kept_stream *kept, struct bytes rest)
 {
 	struct buffer text = {0};
-	int rc = seek(s, kept->revision);
+	int rc = seek(s, kept->revision, UINT_MAX);
 
 	rc = rc ? rc : buffer_append(&text, rest.data, rest.size);
 	rc = rc ? rc : buffer_append(&text, s->text.data, s->text.size);

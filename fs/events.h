@@ -35,7 +35,8 @@ void events_release(struct events *ev, uint64_t handle);
 void events_read(struct events *ev, uint64_t handle, struct fuse_req *req, size_t size, int flags);
 
 /* The filter line, before anything was read. 0, STORE_INVALID if it is none, -EBUSY
- * if it comes too late, or -ENOMEM; the stream is then as it was. */
+ * if it comes too late, -ENOBUFS if too many streams read from the log already, or
+ * -ENOMEM; the stream is then as it was. */
 int events_write(struct events *ev, uint64_t handle, struct bytes line);
 
 /* What poll(2) is to be told; `ph` (owned from here on) may be NULL, else it is

@@ -198,6 +198,23 @@ static int set_size(uint64_t *field, const char *name, const char *value, char *
 	return 0;
 }
 
+/* `none`, or as set_size. */
+static int set_limit(uint64_t *field, const char *name, const char *value, char **error)
+{
+	uint64_t n;
+
+	if (strcmp(value, "none") == 0) {
+		*field = OPTIONS_NONE;
+		return 0;
+	}
+	if (!options_size(value, &n) || n == 0 || n == OPTIONS_NONE) {
+		return complain(error, "option %s: '%s' is no limit (as 65536, 64K, 1M, none)", name,
+			value);
+	}
+	*field = n;
+	return 0;
+}
+
 static int set_seconds(
 	int64_t *field, bool may_be_zero, const char *name, const char *value, char **error)
 {
@@ -311,6 +328,22 @@ static int parse_word(struct options *o, const char *word)
 /* 1: it is none of these. */
 static int parse_value(struct options *o, const char *name, const char *value, char **error)
 {
+	const struct {
+		const char *name;
+		uint64_t *field;
+	} limits[] = {
+		{"max_keys", &o->max_keys},
+		{"max_bytes", &o->max_bytes},
+		{"max_staged", &o->max_staged},
+		{"max_open", &o->max_open},
+		{"max_locks", &o->max_locks},
+	};
+
+	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+		if (strcmp(name, limits[i].name) == 0) {
+			return set_limit(limits[i].field, name, value, error);
+		}
+	}
 	if (strcmp(name, "max_value") == 0) {
 		return set_size(&o->max_value, name, value, error);
 	}

@@ -13,12 +13,18 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* A limit that is given as `none`. */
+#define OPTIONS_NONE UINT64_MAX
+
 /* For an option and its opposite. */
 enum choice { UNSET, YES, NO };
 
 struct options {
 	/* cubbyfs's own; 0: not given, -1 for `commit` */
 	uint64_t max_value;
+	/* Limits; OPTIONS_NONE: without one */
+	uint64_t max_keys, max_bytes;
+	uint64_t max_staged, max_open, max_locks;
 	uint64_t segment_size;
 	uint64_t compact_min;
 	int64_t commit;   /* ns */

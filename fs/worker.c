@@ -36,6 +36,13 @@
 #define CUBBYFS_VERSION "unknown"
 #endif
 
+/* Memory for each name that may be. One takes about a quarter of it. */
+#define NAME_SHARE 2048
+/* Of one user. */
+#define MAX_STAGED (UINT64_C(64) << 20)
+#define MAX_OPEN 16384
+#define MAX_LOCKS 1024
+
 /* How long the last worker may take to let go of the store: its threads may be in a sync. */
 #define RESTART_WAIT (30 * NSEC_PER_SEC)
 
@@ -108,6 +115,25 @@ static int open_writable(struct store **out, struct store_config *config, bool r
 	return r;
 }
 
+/* 0 if there is no limit. */
+static uint64_t limit(uint64_t given, uint64_t otherwise)
+{
+	return given == OPTIONS_NONE ? 0 : given ? given : otherwise;
+}
+
+/* What is kept is in memory: as tmpfs does, it leaves half of that to others. */
+static void set_limits(struct store_config *config, const struct options *o)
+{
+	uint64_t memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+	uint64_t value = 4 * config->max_value;
+
+	config->max_bytes = limit(o->max_bytes, memory / 2);
+	config->max_keys = limit(o->max_keys, memory / NAME_SHARE);
+	config->max_staged = limit(o->max_staged, value > MAX_STAGED ? value : MAX_STAGED);
+	config->max_open = limit(o->max_open, MAX_OPEN);
+	config->max_locks = limit(o->max_locks, MAX_LOCKS);
+}
+
 static int open_store(struct store **out, const struct options *o, const char *location,
 	struct run *run)
 {
@@ -133,6 +159,7 @@ static int open_store(struct store **out, const struct options *o, const char *l
 	config.progress = on_progress;
 	config.arg = run;
 	config.max_value = o->max_value ? o->max_value : config.max_value;
+	set_limits(&config, o);
 	config.segment_size = o->segment_size ? o->segment_size : config.segment_size;
 	config.compact_min = o->compact_min ? o->compact_min : config.compact_min;
 	config.commit = o->commit >= 0 ? o->commit : config.commit;

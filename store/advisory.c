@@ -29,6 +29,7 @@
 
 #include "base/cleanup.h"
 #include "base/keep.h"
+#include "store/quota.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -40,6 +41,7 @@ struct range {
 	struct range *next;
 	uint64_t start, end; /* inclusive */
 	uint64_t owner, handle;
+	struct account *account; /* NULL: it is not counted */
 	pid_t pid;
 	bool exclusive;
 	uint64_t id; /* in the keep */
@@ -51,6 +53,7 @@ struct kept_range {
 	uint64_t start, end, owner, handle;
 	int64_t pid;
 	uint64_t exclusive;
+	uint64_t uid, is_counted;
 };
 
 /* A new range, and what is left of one that it splits. */
@@ -71,6 +74,7 @@ struct advisory_waiter {
 	struct locked *node;
 	uint64_t ino, ticket;
 	struct store_lock lock;
+	struct account *account; /* while it waits */
 	struct spares spares;
 	struct store_reply reply;
 	int rc;
@@ -91,19 +95,14 @@ static void range_keep(struct advisory *a, uint64_t ino, enum store_lock_kind ki
 		.handle = r->handle,
 		.pid = r->pid,
 		.exclusive = r->exclusive,
+		.uid = r->account ? r->account->uid : 0,
+		.is_counted = r->account != NULL,
 	};
 
 	if (r->id == 0) {
 		r->id = ++a->next_range;
 	}
 	keep_put(a->keep, KEEP_RANGE, r->id, bytes_of(&kept, sizeof(kept)));
-}
-
-static void range_destroy(struct advisory *a, struct range *r)
-{
-	keep_drop(a->keep, KEEP_RANGE, r->id);
-	a->n_locks--;
-	free(r);
 }
 
 /* --- ranges ----------------------------------------------------------------- */
@@ -146,6 +145,56 @@ static bool splits(const struct locked *n, const struct store_lock *l)
 	return false;
 }
 
+/* --- users ------------------------------------------------------------------- */
+
+static struct account *charge(struct account *account)
+{
+	if (account) {
+		account->locks++;
+	}
+	return account;
+}
+
+static void discharge(struct advisory *a, struct account *account)
+{
+	if (account) {
+		account->locks--;
+		quota_settle(a->quota, account);
+	}
+}
+
+static void range_destroy(struct advisory *a, struct range *r)
+{
+	keep_drop(a->keep, KEEP_RANGE, r->id);
+	discharge(a, r->account);
+	free(r);
+	a->n_locks--;
+}
+
+/* Whether it makes the owner's ranges more: it neither joins one nor takes the place of one. */
+static bool adds(const struct locked *n, const struct store_lock *l)
+{
+	bool exclusive = l->type == STORE_LOCK_EXCLUSIVE;
+
+	for (const struct range *r = n->ranges[l->kind]; r; r = r->next) {
+		if (r->owner == l->owner && ((r->exclusive == exclusive && touches(r, l)) ||
+						    (r->start >= l->start && r->end <= l->end))) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* Whether the user has no more to come. */
+static bool is_past_limit(struct advisory *a, uid_t uid)
+{
+	const struct account *account = a->quota ? quota_find(a->quota, uid) : NULL;
+
+	return account && quota_is_full(a->quota, account->locks, 1, a->quota->max_locks);
+}
+
+/* --- changing ------------------------------------------------------------------ */
+
 static void spares_finish(struct spares *s)
 {
 	free(s->first);
@@ -174,6 +223,7 @@ static struct range **cut(struct advisory *a, uint64_t ino, struct range **at, c
 	if (r->start < l->start && r->end > l->end) {
 		rest = steal_pointer(&spares->second);
 		*rest = *r;
+		charge(rest->account);
 		rest->start = l->end + 1;
 		rest->id = 0;
 		r->end = l->start - 1;
@@ -227,6 +277,7 @@ static bool put(
 			.end = end,
 			.owner = l->owner,
 			.handle = l->handle,
+			.account = charge(a->quota ? quota_account(a->quota, l->uid) : NULL),
 			.pid = l->pid,
 			.exclusive = exclusive,
 		};
@@ -301,6 +352,8 @@ int advisory_restore(struct advisory *a, uint64_t id, struct bytes kept)
 		.pid = (pid_t)k.pid,
 		.exclusive = k.exclusive,
 		.id = id,
+		.account = charge(k.is_counted && a->quota ?
+				quota_account(a->quota, (uid_t)k.uid) : NULL),
 	};
 	n->ranges[k.kind] = r;
 	a->n_locks++;
@@ -358,6 +411,7 @@ static void enqueue(struct advisory *a, struct advisory_waiter *w)
 	w->node->tail = &w->next;
 	table_insert(&a->tickets, &w->by_ticket, hash_number(w->ticket));
 	table_insert(&a->owners, &w->by_owner, hash_number(w->lock.owner));
+	w->account = charge(a->quota ? quota_account(a->quota, w->lock.uid) : NULL);
 	a->n_waiters++;
 }
 
@@ -376,6 +430,7 @@ static void decide(struct advisory *a, struct advisory_waiter **at, int rc)
 	spares_finish(&w->spares);
 	table_remove(&a->tickets, &w->by_ticket);
 	table_remove(&a->owners, &w->by_owner);
+	discharge(a, steal_pointer(&w->account));
 	a->n_waiters--;
 	*a->answers_tail = w;
 	a->answers_tail = &w->next;
@@ -463,23 +518,23 @@ static bool would_close_circle(
 
 /* --- the face ----------------------------------------------------------------- */
 
-int advisory_init(struct advisory *a)
+int advisory_init(struct advisory *a, struct quota *quota)
 {
 	int rc;
 
-	*a = (struct advisory){0};
+	*a = (struct advisory){.quota = quota};
 	a->answers_tail = &a->answers;
 	rc = table_init(&a->nodes);
 	rc = rc ? rc : table_init(&a->tickets);
 	return rc ? rc : table_init(&a->owners);
 }
 
-static void locked_destroy(struct locked *n)
+static void locked_destroy(struct advisory *a, struct locked *n)
 {
 	for (unsigned kind = 0; kind < 2; kind++) {
 		for (struct range *r = n->ranges[kind], *next; r; r = next) {
 			next = r->next;
-			free(r);
+			range_destroy(a, r);
 		}
 	}
 	free(n);
@@ -497,7 +552,7 @@ void advisory_finish(struct advisory *a)
 
 		while ((l = table_bucket(&a->nodes, i))) {
 			table_remove(&a->nodes, l);
-			locked_destroy(container_of(l, struct locked, by_ino));
+			locked_destroy(a, container_of(l, struct locked, by_ino));
 		}
 	}
 	table_finish(&a->nodes);
@@ -538,8 +593,9 @@ bool advisory_test(const struct advisory *a, uint64_t ino, const struct store_lo
 
 static int unlock(struct advisory *a, struct locked *n, const struct store_lock *l)
 {
+	bool split = splits(n, l);
 	struct spares spares;
-	int rc = spares_init(&spares, false, splits(n, l));
+	int rc = split && is_past_limit(a, l->uid) ? -ENOLCK : spares_init(&spares, false, split);
 
 	if (rc == 0 && put(a, n, l, &spares)) {
 		wake(a, n);
@@ -550,7 +606,8 @@ static int unlock(struct advisory *a, struct locked *n, const struct store_lock 
 static int lock_now(struct advisory *a, struct locked *n, const struct store_lock *l)
 {
 	struct spares spares;
-	int rc = spares_init(&spares, true, splits(n, l));
+	int rc = adds(n, l) && is_past_limit(a, l->uid) ?
+		-ENOLCK : spares_init(&spares, true, splits(n, l));
 
 	if (rc == 0 && put(a, n, l, &spares)) {
 		wake(a, n);
@@ -576,6 +633,9 @@ static int lock_later(struct advisory *a, struct locked *n, const struct store_l
 	struct advisory_waiter *w = NULL;
 
 	if (ticket) {
+		if (is_past_limit(a, l->uid)) {
+			return -ENOLCK;
+		}
 		if (l->kind == STORE_LOCK_RECORD && would_close_circle(a, n, l)) {
 			return STORE_DEADLOCK;
 		}

@@ -12,8 +12,10 @@
 #include "store/store.h"
 
 struct advisory_waiter;
+struct quota;
 
 struct advisory {
+	struct quota *quota; /* borrowed; what users may have. NULL: as much as they like */
 	struct table nodes;
 	struct table tickets, owners; /* of those who wait */
 	uint64_t last_ticket;
@@ -25,7 +27,7 @@ struct advisory {
 };
 
 /* 0 or -ENOMEM. */
-int advisory_init(struct advisory *a);
+int advisory_init(struct advisory *a, struct quota *quota);
 /* Those who wait are forgotten; see advisory_end. */
 void advisory_finish(struct advisory *a);
 
@@ -42,9 +44,10 @@ bool advisory_test(const struct advisory *a, uint64_t ino, const struct store_lo
 /* What advisory_set returns when the request waits. */
 #define ADVISORY_WAITS (-100000)
 
-/* Locks or unlocks. 0, STORE_LOCKED, STORE_DEADLOCK, -ENOLCK (nothing has
- * changed), or with a ticket (0: it does not wait) ADVISORY_WAITS; only then is
- * the reply kept. To unlock all of what an owner has never fails. */
+/* Locks or unlocks. 0, STORE_LOCKED, STORE_DEADLOCK, -ENOLCK (no memory, or the user has
+ * as many as he may have; nothing has changed), or with a ticket (0: it does not wait)
+ * ADVISORY_WAITS; only then is the reply kept. To unlock all of what an owner has never
+ * fails. */
 int advisory_set(struct advisory *a, uint64_t ino, const struct store_lock *lock, uint64_t ticket,
 	struct store_reply reply);
 

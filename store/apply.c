@@ -213,12 +213,15 @@ static struct entry *name_node(const struct context *x, const struct place *plac
 
 static void set_value(struct tree *t, struct node *n, struct value *value)
 {
+	uint64_t before = node_bytes(n);
+
 	if (tree_attached(t, n)) {
 		t->live_bytes += value_size(value);
 		t->live_bytes -= value_size(n->value);
 	}
 	value_unref(n->value);
 	n->value = value;
+	tree_count_bytes(t, n, before);
 }
 
 /* Whether a node can have an attribute of that name: of ours, only a namespace's policy. */
@@ -235,6 +238,8 @@ static bool is_possible(const struct node *n, struct bytes name)
 static void put_xattrs(
 	const struct context *x, struct node *n, const struct change *c, struct prepared *p)
 {
+	uint64_t before = node_bytes(n);
+
 	for (size_t i = 0; n->extra && i < c->n_xattrs; i++) {
 		struct xattr *fresh = NULL;
 
@@ -242,7 +247,7 @@ static void put_xattrs(
 			fresh = p->xattrs;
 			p->xattrs = fresh->next;
 		}
-		xattr_drop(&n->extra->xattrs, c->xattrs[i].name);
+		n->extra->xattr_bytes -= xattr_drop(&n->extra->xattrs, c->xattrs[i].name);
 		if (fresh && !is_possible(n, c->xattrs[i].name)) {
 			x->t->unresolved++;
 			free(fresh);
@@ -254,8 +259,10 @@ static void put_xattrs(
 			}
 			fresh->next = NULL;
 			*tail = fresh;
+			n->extra->xattr_bytes += xattr_size(xattr_name(fresh), xattr_value(fresh));
 		}
 	}
+	tree_count_bytes(x->t, n, before);
 	if (p->policy && node_is_directory(n)) {
 		policy_destroy(n->directory->policy);
 		n->directory->policy = steal_pointer(&p->policy);

@@ -6,6 +6,7 @@
 #include "store/node.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 
 /* entry->timer is the index plus one; 0 says that there is no deadline. */
@@ -120,6 +121,28 @@ const struct deadline *expiry_get(const struct expiry *x, const struct entry *en
 const struct deadline *expiry_first(const struct expiry *x)
 {
 	return x->size ? &x->heap[0] : NULL;
+}
+
+void expiry_due(const struct expiry *x, int64_t now, size_t limit,
+	void (*fn)(void *arg, const struct entry *e), void *arg)
+{
+	size_t stack[2 * CHAR_BIT * sizeof(size_t)], depth = 0;
+
+	if (x->size > 0) {
+		stack[depth++] = 0;
+	}
+	while (depth > 0 && limit-- > 0) {
+		size_t i = stack[--depth], child = 2 * i + 1;
+
+		/* What is below one that is not due is not due either. */
+		if (x->heap[i].at > now) {
+			continue;
+		}
+		fn(arg, x->heap[i].entry);
+		for (size_t c = child; c < x->size && c <= child + 1; c++) {
+			stack[depth++] = c;
+		}
+	}
 }
 
 void expiry_shift(struct expiry *x, int64_t offset)

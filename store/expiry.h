@@ -49,5 +49,10 @@ const struct deadline *expiry_get(const struct expiry *x, const struct entry *en
 /* The soonest, or NULL. */
 const struct deadline *expiry_first(const struct expiry *x);
 
+/* Calls fn for those that are due at `now`, in no order, as long as it has not looked at
+ * more than `limit` deadlines. */
+void expiry_due(const struct expiry *x, int64_t now, size_t limit,
+	void (*fn)(void *arg, const struct entry *e), void *arg);
+
 /* Subtracts `offset` from every deadline. */
 void expiry_shift(struct expiry *x, int64_t offset);

@@ -48,6 +48,10 @@ struct handle *handle_create(struct store *s, const struct store_caller *caller,
 	h->opener = *caller;
 	h->request = caller->request;
 	h->opener.request = 0;
+	h->account = quota_account(&s->quota, caller->uid);
+	if (h->account) {
+		h->account->open++;
+	}
 	if (handle_writes(h) || (flags & O_TRUNC)) {
 		h->process = store_process(s, caller);
 		h->next = n->handles;
@@ -59,6 +63,7 @@ struct handle *handle_create(struct store *s, const struct store_caller *caller,
 	}
 	tree_ref(n);
 	n->n_open++;
+	tree_count_node(&s->tree, n);
 	table_insert(&s->handles.by_id, &h->by_id, hash_number(h->id));
 	table_insert(&s->handles.by_node, &h->by_node, hash_number(n->ino));
 	handover_touch(s, h);
@@ -67,6 +72,61 @@ struct handle *handle_create(struct store *s, const struct store_caller *caller,
 	}
 	return h;
 }
+
+/* --- what reads are served from ------------------------------------------------ */
+
+static void drop_seen(struct handle *h)
+{
+	struct account *a = h->seen ? h->account : NULL;
+
+	if (a) {
+		a->kept -= value_size(h->seen);
+		*(h->kept_before ? &h->kept_before->kept_after : &a->kept_first) = h->kept_after;
+		*(h->kept_after ? &h->kept_after->kept_before : &a->kept_last) = h->kept_before;
+		h->kept_before = h->kept_after = NULL;
+	}
+	value_unref(h->seen);
+	h->seen = NULL;
+	h->has_seen = h->seen_is_kept = false;
+}
+
+void handle_see_value(struct store *s, struct handle *h, struct value *v, uint64_t version)
+{
+	struct account *a = v ? h->account : NULL;
+
+	value_ref(v);
+	drop_seen(h);
+	h->seen = v;
+	h->seen_version = version;
+	h->has_seen = true;
+	h->is_lost = false;
+	if (!a) {
+		return;
+	}
+	a->kept += value_size(v);
+	h->kept_before = a->kept_last;
+	*(a->kept_last ? &a->kept_last->kept_after : &a->kept_first) = h;
+	a->kept_last = h;
+	while (a->kept > s->quota.max_kept && a->kept_first != h) {
+		struct handle *first = a->kept_first;
+
+		/* If the value is still that, it can be had again. */
+		first->is_lost = true;
+		first->seen_version = first->seen == first->node->value ?
+			first->node->version : UINT64_MAX;
+		drop_seen(first);
+		handover_touch(s, first);
+	}
+}
+
+void handle_see(struct store *s, struct handle *h)
+{
+	if (!h->has_seen || h->seen != h->node->value || h->seen_version != h->node->version) {
+		handle_see_value(s, h, h->node->value, h->node->version);
+	}
+}
+
+/* --- the end ------------------------------------------------------------------- */
 
 void handle_destroy(struct store *s, struct handle *h)
 {
@@ -81,12 +141,17 @@ void handle_destroy(struct store *s, struct handle *h)
 		*at = h->next;
 	}
 	handle_drop(s, h);
-	value_unref(h->seen);
+	drop_seen(h);
 	value_unref(h->committing);
 	table_remove(&s->handles.by_id, &h->by_id);
 	table_remove(&s->handles.by_node, &h->by_node);
+	if (h->account) {
+		h->account->open--;
+		quota_settle(&s->quota, h->account);
+	}
 	free(h);
 	n->n_open--;
+	tree_count_node(&s->tree, n);
 	/* Nobody is left who could still make it. */
 	if (n->is_pending && !n->handles && n->pending->n_commits == 0) {
 		tree_unpend(&s->tree, n);
@@ -150,9 +215,19 @@ bool handle_is_maker(struct store *s, const struct store_caller *caller, const s
 	return handle_of(s, caller, n) != NULL;
 }
 
+void handle_count(struct store *s, struct handle *h, size_t before, size_t after)
+{
+	s->handles.staged_bytes += after;
+	s->handles.staged_bytes -= before;
+	if (h->account) {
+		h->account->staged += after;
+		h->account->staged -= before;
+	}
+}
+
 void handle_drop(struct store *s, struct handle *h)
 {
-	s->handles.staged_bytes -= h->stage.size;
+	handle_count(s, h, h->stage.size + h->staged.xattr_bytes, 0);
 	buffer_finish(&h->stage);
 	value_unref(h->base);
 	h->base = NULL;
@@ -164,6 +239,7 @@ void handle_drop(struct store *s, struct handle *h)
 void handle_hand_over(struct store *s, struct handle *h, struct op *op)
 {
 	op->staged = h->staged;
+	handle_count(s, h, h->staged.xattr_bytes, 0);
 	h->staged = (struct staged){0};
 	handle_drop(s, h);
 }
@@ -183,27 +259,10 @@ bool handle_must_make(const struct handle *h)
 	return h->makes && h->node->is_pending && h->node->pending->n_commits == 0;
 }
 
-static void see(struct handle *h, struct value *value, uint64_t version)
-{
-	value_ref(value);
-	value_unref(h->seen);
-	h->seen = value;
-	h->seen_version = version;
-	h->seen_is_kept = false;
-	h->has_seen = true;
-}
-
-void handle_see(struct handle *h)
-{
-	if (!h->has_seen || h->seen != h->node->value || h->seen_version != h->node->version) {
-		see(h, h->node->value, h->node->version);
-	}
-}
-
 void handle_begin_anew(struct handle *h)
 {
-	see(h, NULL, 0);
-	h->has_seen = false;
+	drop_seen(h);
+	h->is_lost = false;
 }
 
 void handle_rebase(struct store *s, struct handle *h)
@@ -218,7 +277,7 @@ void handle_rebase(struct store *s, struct handle *h)
 		buffer_finish(&merged);
 		return;
 	}
-	s->handles.staged_bytes += merged.size - h->stage.size;
+	handle_count(s, h, h->stage.size, merged.size);
 	buffer_finish(&h->stage);
 	h->stage = merged;
 	value_unref(h->base);
@@ -233,19 +292,35 @@ struct bytes handle_base(const struct handle *h)
 	return value_bytes(h->n_commits > 0 ? h->committing : h->node->value);
 }
 
+/* It commits nothing any more, and holds up no memory. */
+static int give_up(struct store *s, struct handle *h, int rc)
+{
+	handle_drop(s, h);
+	h->makes = false;
+	h->error = rc;
+	return rc;
+}
+
+/* May it stage `more` bytes? */
+static bool is_past_limit(struct store *s, const struct handle *h, uint64_t more)
+{
+	return h->account &&
+		quota_is_full(&s->quota, h->account->staged, more, s->quota.max_staged);
+}
+
 /* Sets the size of the stage, which begins as a copy of the value. */
 int handle_resize(struct store *s, struct handle *h, uint64_t size)
 {
 	struct node *home = store_home(s, h->node);
-	size_t old_size;
 	struct bytes old;
+	size_t before;
 	int rc;
 
 	if (size > store_max_value(s, home)) {
-		handle_drop(s, h);
-		h->makes = false;
-		h->error = STORE_TOO_LARGE;
-		return STORE_TOO_LARGE;
+		return give_up(s, h, STORE_TOO_LARGE);
+	}
+	if (size > h->stage.size && is_past_limit(s, h, size - h->stage.size)) {
+		return give_up(s, h, STORE_FULL);
 	}
 	if (!h->has_stage) {
 		old = handle_base(h);
@@ -258,18 +333,17 @@ int handle_resize(struct store *s, struct handle *h, uint64_t size)
 			return rc;
 		}
 		buffer_append(&h->stage, old.data, old.size);
-		s->handles.staged_bytes += h->stage.size;
+		handle_count(s, h, 0, h->stage.size);
 		h->base = value_ref(h->n_commits > 0 ? h->committing : h->node->value);
 		h->base_version = h->n_commits > 0 ? UINT64_MAX : h->node->version;
 		h->base_is_kept = false;
 		h->has_stage = true;
 		handover_touch_stage(s, h, 0, h->stage.size);
 	}
-	s->handles.staged_bytes -= h->stage.size;
-	old_size = h->stage.size;
+	before = h->stage.size;
 	rc = buffer_resize(&h->stage, size);
-	handover_touch_stage(s, h, old_size < size ? old_size : size, size);
-	s->handles.staged_bytes += h->stage.size;
+	handover_touch_stage(s, h, before < size ? before : size, size);
+	handle_count(s, h, before, h->stage.size);
 	if (rc == 0) {
 		h->written = true;
 		h->written_at = h->changed_at = s->now.wall;
@@ -277,6 +351,31 @@ int handle_resize(struct store *s, struct handle *h, uint64_t size)
 		h->error = 0;
 	}
 	return rc;
+}
+
+static size_t staged_size(const struct handle *h, struct bytes name)
+{
+	const struct xattr *x = xattr_find(h->staged.xattrs, name);
+
+	x = x ? x : xattr_find(h->staged.removed, name);
+	return x ? xattr_size(name, xattr_value(x)) : 0;
+}
+
+int handle_stage_xattr(struct store *s, struct handle *h, struct bytes name,
+	const struct bytes *value)
+{
+	size_t before = h->staged.xattr_bytes, old = staged_size(h, name);
+	size_t fresh = xattr_size(name, value ? *value : bytes_of("", 0));
+	size_t after = before - old + fresh;
+
+	if (value && after > before &&
+		(quota_is_full(&s->quota, before, after - before, STORE_XATTRS_MAX) ||
+			is_past_limit(s, h, after - before))) {
+		return STORE_FULL;
+	}
+	h->staged.xattr_bytes = after;
+	handle_count(s, h, before, after);
+	return 0;
 }
 
 static int plan_commit(struct op *op)
@@ -369,10 +468,11 @@ void handle_commit(struct store *s, const struct store_caller *caller, struct ha
 		op->revision = *revision;
 	}
 	if (h->stage.size > 0) {
-		s->handles.staged_bytes -= h->stage.size;
+		size_t size = h->stage.size;
+
 		op->value = value_take(&h->stage);
+		handle_count(s, h, size, h->stage.size);
 		if (!op->value) {
-			s->handles.staged_bytes += h->stage.size;
 			handle_drop(s, h);
 			h->n_commits++; /* for commit_ended */
 			op_refuse(op, -ENOMEM);
@@ -387,6 +487,6 @@ void handle_commit(struct store *s, const struct store_caller *caller, struct ha
 	value_unref(h->committing);
 	h->committing = value_ref(op->value);
 	handle_hand_over(s, h, op);
-	see(h, op->value, UINT64_MAX);
+	handle_see_value(s, h, op->value, UINT64_MAX);
 	op_submit(op);
 }

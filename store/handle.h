@@ -18,12 +18,15 @@ struct handle {
 	struct handle *next; /* of the same node, if it may write */
 	int flags;	     /* as opened */
 	struct store_caller opener;
+	struct account *account; /* of the opener; NULL: nothing is counted */
 	pid_t process;	     /* that opened it; its close commits */
 	pid_t writer;	     /* that wrote last */
 
 	struct value *seen; /* what reads are served from; NULL is empty */
 	bool has_seen;
 	uint64_t seen_version; /* of the node */
+	bool is_lost; /* it had to let go of it, and the value was of that version */
+	struct handle *kept_before, *kept_after; /* in the account, if seen is not empty */
 	uint64_t next_offset; /* where the pass goes on */
 	uint64_t read_request; /* that has brought it there, see handover.h */
 
@@ -92,8 +95,11 @@ void handle_made(struct store *s, struct node *n);
 /* Whether its end has to make the key: nothing else that is under way will. */
 bool handle_must_make(const struct handle *h);
 
-/* What reads are served from is the node's value now. */
-void handle_see(struct handle *h);
+/* What reads are served from is the node's value now. Where the user's handles keep more than
+ * they may, those that began first let go of theirs. */
+void handle_see(struct store *s, struct handle *h);
+/* The same, of any value (a reference is taken) that the node had in that version. */
+void handle_see_value(struct store *s, struct handle *h, struct value *v, uint64_t version);
 
 /* The next read takes the value as it is then. */
 void handle_begin_anew(struct handle *h);
@@ -105,7 +111,7 @@ void handle_rebase(struct store *s, struct handle *h);
 /* What a stage begins as: the value as it will be once all is committed. */
 struct bytes handle_base(const struct handle *h);
 
-/* Stages a size, as ftruncate(2). 0, STORE_TOO_LARGE or -ENOMEM. */
+/* Stages a size, as ftruncate(2). 0, STORE_TOO_LARGE, STORE_FULL or -ENOMEM. */
 int handle_resize(struct store *s, struct handle *h, uint64_t size);
 
 /* Commits what is staged; with a condition, only at that revision. Answers
@@ -115,6 +121,14 @@ void handle_commit(struct store *s, const struct store_caller *caller, struct ha
 
 /* Throws away what is staged. */
 void handle_drop(struct store *s, struct handle *h);
+
+/* Counts an attribute that is staged to be set or (value NULL) removed, instead of one of
+ * that name that is staged already. 0 or STORE_FULL. */
+int handle_stage_xattr(struct store *s, struct handle *h, struct bytes name,
+	const struct bytes *value);
+
+/* What is staged has grown or shrunk by itself. */
+void handle_count(struct store *s, struct handle *h, size_t before, size_t after);
 
 /* Gives the attributes that are staged to an op, and drops the bytes. */
 void handle_hand_over(struct store *s, struct handle *h, struct op *op);

@@ -107,6 +107,16 @@ static bool get_xattrs(struct bytes *in, struct xattr **list)
 	return true;
 }
 
+static size_t size_of_xattrs(const struct xattr *list)
+{
+	size_t size = 0;
+
+	for (const struct xattr *x = list; x; x = x->next) {
+		size += xattr_size(xattr_name(x), xattr_value(x));
+	}
+	return size;
+}
+
 static int put_text(struct buffer *out, const char *text)
 {
 	return put_bytes(out, text ? bytes_of(text, strlen(text) + 1) : bytes_of(NULL, 0));
@@ -134,7 +144,7 @@ struct handle_image {
 	uint32_t uid, gid;
 	int32_t pid, process, writer;
 	int32_t flags, error;
-	bool has_seen, has_stage, has_base, merges, truncated, written, makes;
+	bool has_seen, is_lost, has_stage, has_base, merges, truncated, written, makes;
 	bool has_ttl, has_mtime, has_atime;
 	bool seen_is_kept, base_is_kept;
 };
@@ -256,6 +266,7 @@ static void put_handle(struct store *s, struct handle *h)
 	image.flags = h->flags;
 	image.error = h->error;
 	image.has_seen = h->has_seen;
+	image.is_lost = h->is_lost;
 	image.has_stage = h->has_stage;
 	image.has_base = h->base != NULL;
 	image.merges = h->merges;
@@ -549,18 +560,6 @@ void handover_refused(struct op *op)
 	}
 }
 
-/* What h is in the middle of goes on in the value as it is. */
-static void see(struct handle *h, const struct node *n)
-{
-	struct value *seen = value_ref(n->value);
-
-	value_unref(h->seen);
-	h->seen = seen;
-	h->seen_version = n->version;
-	h->seen_is_kept = false;
-	h->has_seen = true;
-}
-
 void handover_applied(struct op *op)
 {
 	const uint64_t always = 0;
@@ -579,7 +578,7 @@ void handover_applied(struct op *op)
 		for (struct handle *h = n->n_open > 0 ? handle_first(s, n) : NULL; h;
 			h = handle_next(h)) {
 			if (h->has_seen && value_continues(n->value, h->seen)) {
-				see(h, n);
+				handle_see_value(s, h, n->value, n->version);
 				handover_touch(s, h);
 			}
 		}
@@ -650,6 +649,7 @@ static bool fill_node(struct store *s, struct node *n, const struct handover_nod
 	if (!n->extra || !get_xattrs(b, &n->extra->xattrs) || !get_bytes(b, &name)) {
 		return false;
 	}
+	n->extra->xattr_bytes = size_of_xattrs(n->extra->xattrs);
 	if (image->is_pending) {
 		parent = tree_node(&s->tree, image->parent);
 		return parent && node_is_directory(parent) && tree_attached(&s->tree, parent) &&
@@ -726,12 +726,19 @@ static bool fill_handle(struct store *s, struct handle *h, const struct handle_i
 	h->makes = i->makes;
 	h->seen_version = i->seen_version;
 	h->base_version = i->base_version;
-	h->seen_is_kept = i->seen_is_kept;
-	h->seen = i->has_seen ? value_of_version(s, h, i->seen_version, KEEP_SEEN,
-		&h->seen_is_kept, &ok) : NULL;
-	/* If it is not known it had been read to its end: the end is what is there. A
-	 * handle that writes begins anew. */
-	h->has_seen = i->has_seen && (ok || !handle_writes(h));
+	if (i->has_seen) {
+		bool is_kept = i->seen_is_kept;
+		struct value *seen =
+			value_of_version(s, h, i->seen_version, KEEP_SEEN, &is_kept, &ok);
+
+		handle_see_value(s, h, seen, i->seen_version);
+		value_unref(seen);
+		h->seen_is_kept = is_kept;
+		/* If it is not known it had been read to its end: the end is what is there. A
+		 * handle that writes begins anew. */
+		h->has_seen = ok || !handle_writes(h);
+	}
+	h->is_lost = i->is_lost;
 	h->keeps_seen = keep_find(s->config.keep, KEEP_SEEN, h->id, &stage);
 	h->has_stage = i->has_stage;
 	h->truncated = i->truncated;
@@ -743,7 +750,7 @@ static bool fill_handle(struct store *s, struct handle *h, const struct handle_i
 			buffer_append(&h->stage, stage.data, stage.size)) {
 			return false;
 		}
-		s->handles.staged_bytes += h->stage.size;
+		handle_count(s, h, 0, h->stage.size);
 		h->stage_is_kept = true;
 	}
 	if (i->has_stage && i->has_base) {
@@ -757,8 +764,13 @@ static bool fill_handle(struct store *s, struct handle *h, const struct handle_i
 	h->staged.mtime = i->mtime;
 	h->staged.has_atime = i->has_atime;
 	h->staged.atime = i->atime;
-	return get_text(b, &h->staged.action) && get_xattrs(b, &h->staged.xattrs) &&
-	       get_xattrs(b, &h->staged.removed);
+	if (!get_text(b, &h->staged.action) || !get_xattrs(b, &h->staged.xattrs) ||
+		!get_xattrs(b, &h->staged.removed)) {
+		return false;
+	}
+	h->staged.xattr_bytes = size_of_xattrs(h->staged.xattrs) + size_of_xattrs(h->staged.removed);
+	handle_count(s, h, 0, h->staged.xattr_bytes);
+	return true;
 }
 
 static void restore_handle(void *arg, uint64_t id, struct bytes b)
@@ -812,7 +824,7 @@ static void restore_intent(void *arg, uint64_t id, struct bytes b)
 		if (intent.merges) {
 			handle_begin_anew(h);
 		} else if (n) {
-			see(h, n);
+			handle_see_value(s, h, n->value, n->version);
 		}
 		if (h->node->is_pending && h->node != n) {
 			/* Another had the name it was to get, and has the value now. */
@@ -826,7 +838,7 @@ static void restore_intent(void *arg, uint64_t id, struct bytes b)
 	}
 	for (h = n && intent.appends ? handle_first(s, n) : NULL; h; h = handle_next(h)) {
 		if (h->has_seen && h->seen_version + 1 == n->version) {
-			see(h, n);
+			handle_see_value(s, h, n->value, n->version);
 			handover_touch(s, h);
 		}
 	}

@@ -78,6 +78,13 @@ static int image_names(const struct tree *t, const struct node *n, struct moment
 	}
 	c->links = out->links + 1;
 	c->n_links = n_names - 1;
+	/* tree_attach puts each behind the first: this way they come out as they were. */
+	for (i = 1; i < n_names - i; i++) {
+		struct link l = out->links[i];
+
+		out->links[i] = out->links[n_names - i];
+		out->links[n_names - i] = l;
+	}
 	return rc;
 }
 

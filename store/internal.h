@@ -8,6 +8,7 @@
 #include "store/difference.h"
 #include "store/handle.h"
 #include "store/op.h"
+#include "store/quota.h"
 #include "store/store.h"
 #include "store/tree.h"
 
@@ -42,6 +43,7 @@ struct store {
 	struct watcher watcher;
 
 	struct handle_table handles;
+	struct quota quota;
 
 	struct advisory advisory;
 	struct publication *publications; /* see publish.c */
@@ -100,8 +102,6 @@ uint64_t store_max_value(const struct store *s, const struct node *parent);
 /* The namespace whose policy rules a node's value: that of its first name, or
  * where it is being made. NULL: none any more. */
 struct node *store_home(struct store *s, const struct node *n);
-/* 0 or STORE_TOO_MANY: may one more key be made here? */
-int store_may_add(struct store *s, const struct node *parent);
 /* The deadline that a plain write gives in a namespace: ns from now, or -1. */
 int64_t store_default_ttl(const struct node *parent);
 

@@ -205,9 +205,32 @@ static int plan_new_name(struct op *op, struct node *n, struct node **target, st
 		*target = e->node;
 		return may_write(op, e->node) ? 0 : -EACCES;
 	}
-	rc = store_may_add(op->s, parent);
+	rc = quota_may_add(op->s, parent, false);
 	rc = rc ? rc : op_clear(op, parent, name);
 	return rc ? rc : op_new_place(op, parent, name, place);
+}
+
+/* May n become what c makes of it? 0 or STORE_FULL. */
+static int check_size(struct op *op, const struct node *n, const struct change *c)
+{
+	uint64_t before = node_bytes(n), before_attributes = n->extra ? n->extra->xattr_bytes : 0;
+	uint64_t after = before - before_attributes, attributes = before_attributes;
+
+	if (c->fields & HAS_VALUE) {
+		after = c->value.size;
+	}
+	for (size_t i = 0; i < c->n_xattrs; i++) {
+		const struct xattr_change *x = &c->xattrs[i];
+		const struct xattr *old = xattr_find(node_xattrs(n), x->name);
+
+		attributes -= old ? xattr_size(x->name, xattr_value(old)) : 0;
+		attributes += x->removed ? 0 : xattr_size(x->name, x->value);
+	}
+	if (attributes > before_attributes &&
+		quota_is_full(&op->s->quota, 0, attributes, STORE_XATTRS_MAX)) {
+		return STORE_FULL;
+	}
+	return quota_may_grow(op->s, quota_place(op->s, n), before, after + attributes);
 }
 
 int plan_value(struct op *op, struct value *value, bool keep_ttl)
@@ -267,6 +290,7 @@ int plan_value(struct op *op, struct value *value, bool keep_ttl)
 	}
 	plan_times(op, n, c);
 	rc = plan_staged(op, c);
+	rc = rc ? rc : check_size(op, n, c);
 	if (rc || n->is_pending) {
 		return rc;
 	}
@@ -287,6 +311,7 @@ int plan_attributes(struct op *op, bool restart)
 	op->local = !e && n != op->s->tree.root;
 	rc = e ? op_place(op, e->parent, entry_name(e), &c->place) : 0;
 	rc = rc ? rc : plan_staged(op, c);
+	rc = rc ? rc : check_size(op, n, c);
 	return rc ? rc :
 		    plan_deadlines(op, n, restart ? DEADLINE_RESTART : DEADLINE_KEEP, 0);
 }
@@ -298,6 +323,7 @@ int store_open_key(struct store *s, const struct store_caller *caller, uint64_t 
 {
 	struct node *n = tree_node(&s->tree, ino);
 	struct handle *h;
+	int rc;
 
 	store_now(s);
 	if (!n || !store_usable(s, n)) {
@@ -311,6 +337,10 @@ int store_open_key(struct store *s, const struct store_caller *caller, uint64_t 
 	}
 	if ((s->failed || s->config.read_only) && (flags & (O_ACCMODE | O_TRUNC))) {
 		return -EROFS;
+	}
+	rc = quota_may_open(&s->quota, caller->uid);
+	if (rc) {
+		return rc;
 	}
 	h = handle_create(s, caller, n, flags);
 	if (!h) {
@@ -354,7 +384,7 @@ static int plan_create(struct op *op)
 		return rc || !(op->flags & O_EXCL) ?
 			rc : lock_plan(op, parent, name, &op->changes[op->n_changes - 1]);
 	}
-	rc = store_may_add(op->s, parent);
+	rc = quota_may_add(op->s, parent, false);
 	rc = rc ? rc : op_clear(op, parent, name);
 	if (rc) {
 		return rc;
@@ -379,7 +409,7 @@ static int create_pending(struct store *s, const struct store_caller *caller, st
 {
 	struct node *n;
 	struct handle *h;
-	int rc = s->failed || s->config.read_only ? -EROFS : store_may_add(s, parent);
+	int rc = s->failed || s->config.read_only ? -EROFS : quota_may_add(s, parent, false);
 
 	if (rc == 0 && tree_path_size(parent, name.size) > STORE_PATH_MAX) {
 		rc = STORE_NAME_TOO_LONG;
@@ -418,6 +448,7 @@ void store_create(struct store *s, const struct store_caller *caller, uint64_t p
 	int rc = store_check_name(name);
 
 	rc = rc ? rc : store_namespace(s, parent, &dir);
+	rc = rc ? rc : quota_may_open(&s->quota, caller->uid);
 	if (rc) {
 		reply_with(reply, rc, NULL);
 		return;
@@ -515,7 +546,11 @@ int store_read(struct store *s, const struct store_caller *caller, uint64_t hand
 			if (!store_usable(s, h->node)) {
 				return STORE_NOT_FOUND;
 			}
-			handle_see(h);
+			if (h->is_lost && offset != 0 && !handle_writes(h) &&
+				h->node->version != h->seen_version) {
+				return STORE_STALE;
+			}
+			handle_see(s, h);
 		}
 		all = value_bytes(h->seen);
 	}
@@ -553,6 +588,10 @@ static int plan_append(struct op *op)
 	op->planned = value;
 	if (value_size(value) > store_max_value(s, store_home(s, n))) {
 		return STORE_TOO_LARGE;
+	}
+	rc = quota_may_grow(s, quota_place(s, n), offset, value_size(value));
+	if (rc) {
+		return rc;
 	}
 	e = tree_name(&s->tree, n, op->moment.elapsed);
 	c = op_change(op, CHANGE_APPEND, n->ino);

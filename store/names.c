@@ -9,12 +9,12 @@
 #include <errno.h>
 #include <fcntl.h>
 
-/* The namespace that a plan needs, and room for one more name in it if `adds`. */
-static int find_namespace(struct op *op, uint64_t ino, bool adds, struct node **out)
+/* The namespace that a plan needs, with room for one more name in it. */
+static int find_room(struct op *op, uint64_t ino, bool is_directory, struct node **out)
 {
 	int rc = store_namespace(op->s, ino, out);
 
-	return rc || !adds ? rc : store_may_add(op->s, *out);
+	return rc ? rc : quota_may_add(op->s, *out, is_directory);
 }
 
 /* Checks that a name is free, and clears away one that has expired. */
@@ -50,8 +50,9 @@ static int plan_make(struct op *op)
 	struct node *parent;
 	struct change *c;
 	int64_t ttl;
-	int rc = find_namespace(op, op->parent, !S_ISDIR(op->mode), &parent);
+	int rc = find_room(op, op->parent, S_ISDIR(op->mode), &parent);
 
+	rc = rc ? rc : quota_may_grow(op->s, parent, 0, op->data.size);
 	rc = rc ? rc : claim(op, parent, name);
 	if (rc) {
 		return rc;
@@ -199,7 +200,7 @@ static int plan_link(struct op *op)
 	struct bytes name = bytes_of_string(op->name);
 	struct node *n = op->node, *parent;
 	struct change *c;
-	int rc = find_namespace(op, op->parent, true, &parent);
+	int rc = find_room(op, op->parent, false, &parent);
 
 	if (rc) {
 		return rc;
@@ -256,7 +257,7 @@ static int plan_remove(struct op *op)
 	struct node *parent;
 	struct change *c;
 	struct entry *e;
-	int rc = find_namespace(op, op->parent, false, &parent);
+	int rc = store_namespace(op->s, op->parent, &parent);
 
 	if (rc) {
 		return rc;
@@ -339,6 +340,25 @@ static int may_replace(struct op *op, const struct node *from, const struct node
 	return node_is_directory(from) ? STORE_NOT_DIRECTORY : 0;
 }
 
+/* May e come into the namespace, where `instead` (NULL: nothing) goes away? What is counted
+ * elsewhere, because its first name is there, brings nothing along. */
+static int may_bring(struct op *op, const struct entry *e, const struct node *parent,
+	const struct entry *instead)
+{
+	const struct node *n = e->node;
+	uint64_t before = instead && instead->node->names == instead ?
+		node_bytes(instead->node) : 0;
+	int rc = 0;
+
+	if (e->parent == parent) {
+		return 0;
+	}
+	if (!node_is_directory(n) && (!instead || node_is_directory(instead->node))) {
+		rc = quota_may_enter(op->s, parent);
+	}
+	return rc ? rc : quota_may_bring(op->s, parent, before, n->names == e ? node_bytes(n) : 0);
+}
+
 /* Half of an exchange: what e is under its other name, if it is a lock. */
 static int plan_arrival(struct op *op, const struct entry *e, const struct node *to_parent,
 	struct bytes to_name)
@@ -366,9 +386,9 @@ static int plan_rename(struct op *op)
 	struct node *parent, *to_parent;
 	struct entry *from, *to;
 	struct change *c;
-	int rc = find_namespace(op, op->parent, false, &parent);
+	int rc = store_namespace(op->s, op->parent, &parent);
 
-	rc = rc ? rc : find_namespace(op, op->to_parent, false, &to_parent);
+	rc = rc ? rc : store_namespace(op->s, op->to_parent, &to_parent);
 	if (rc) {
 		return rc;
 	}
@@ -389,11 +409,10 @@ static int plan_rename(struct op *op)
 	}
 	if (to && !exchange) {
 		rc = may_replace(op, from->node, to->node);
-	} else if (!to) {
-		rc = parent == to_parent || node_is_directory(from->node) ?
-			0 : store_may_add(op->s, to_parent);
-		rc = rc ? rc : op_clear(op, to_parent, to_name);
 	}
+	rc = rc ? rc : may_bring(op, from, to_parent, to);
+	rc = rc || !exchange ? rc : may_bring(op, to, parent, from);
+	rc = rc || to ? rc : op_clear(op, to_parent, to_name);
 	if (rc) {
 		return rc;
 	}

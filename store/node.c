@@ -113,18 +113,21 @@ struct xattr *xattr_find(struct xattr *list, struct bytes name)
 	return list;
 }
 
-void xattr_drop(struct xattr **list, struct bytes name)
+size_t xattr_drop(struct xattr **list, struct bytes name)
 {
 	while (*list) {
 		struct xattr *x = *list;
 
 		if (bytes_equal(xattr_name(x), name)) {
+			size_t size = xattr_size(xattr_name(x), xattr_value(x));
+
 			*list = x->next;
 			free(x);
-			return;
+			return size;
 		}
 		list = &x->next;
 	}
+	return 0;
 }
 
 void xattr_destroy_all(struct xattr *list)

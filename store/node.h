@@ -31,7 +31,8 @@ struct xattr {
 /* What few nodes have. */
 struct extra {
 	struct xattr *xattrs;
-	char *action; /* why the last change was made, or NULL */
+	size_t xattr_bytes; /* what xattr_size says of them all */
+	char *action;	    /* why the last change was made, or NULL */
 };
 
 /* A key that is being made: a node that has no name yet. */
@@ -53,6 +54,7 @@ struct directory {
 	uint64_t next_cookie;
 	uint32_t n_directories;
 	uint32_t n_pending; /* keys that are being made in it */
+	uint64_t bytes;	    /* node_bytes of all nodes that have their first name in it */
 	struct policy *policy; /* NULL: none */
 	char *hint; /* replay: where it was, if its own line has not been seen; else NULL */
 };
@@ -82,6 +84,7 @@ struct node {
 	uint32_t epoch;		/* of the last snapshot that it is in */
 	bool is_pending;
 	bool is_kept; /* its image is in the keep, see handover.c */
+	bool is_counted; /* in tree.bytes */
 	bool is_expired; /* and has no name any more */
 	bool is_lost;	 /* and the name was a lock */
 };
@@ -111,9 +114,16 @@ struct bytes xattr_name(const struct xattr *x);
 struct bytes xattr_value(const struct xattr *x);
 /* The attribute of that name in a list, or NULL. */
 struct xattr *xattr_find(struct xattr *list, struct bytes name);
-/* Takes it out of the list and frees it, if it is there. */
-void xattr_drop(struct xattr **list, struct bytes name);
+/* Takes it out of the list and frees it, if it is there. Returns its xattr_size, or 0. */
+size_t xattr_drop(struct xattr **list, struct bytes name);
 void xattr_destroy_all(struct xattr *list);
+
+/* What an attribute counts for where bytes are counted: name, value, and a little for itself,
+ * so that many empty ones are not free. */
+static inline size_t xattr_size(struct bytes name, struct bytes value)
+{
+	return 32 + name.size + value.size;
+}
 
 static inline bool node_is_directory(const struct node *n)
 {
@@ -128,6 +138,13 @@ static inline bool node_has_value(const struct node *n)
 static inline struct bytes entry_name(const struct entry *e)
 {
 	return bytes_of(e->name, e->name_size);
+}
+
+/* What a node counts for where bytes are counted: its value and its attributes. */
+static inline uint64_t node_bytes(const struct node *n)
+{
+	return (node_has_value(n) ? value_size(n->value) : 0) +
+		(n->extra ? n->extra->xattr_bytes : 0);
 }
 
 static inline struct xattr *node_xattrs(const struct node *n)

@@ -29,6 +29,7 @@ struct staged {
 	char *action;
 	struct xattr *xattrs;  /* to be set */
 	struct xattr *removed; /* names to be removed */
+	size_t xattr_bytes;    /* of both */
 };
 
 void staged_finish(struct staged *s);

@@ -18,6 +18,7 @@ struct policy *policy_create(void)
 		p->lock_keepalive = -1;
 		p->max_value = UINT64_MAX;
 		p->max_keys = UINT64_MAX;
+		p->max_bytes = UINT64_MAX;
 	}
 	return p;
 }
@@ -178,6 +179,11 @@ static int set_max_keys(struct policy *p, struct bytes text)
 	return set_number(&p->max_keys, text, UINT64_MAX - 1);
 }
 
+static int set_max_bytes(struct policy *p, struct bytes text)
+{
+	return set_number(&p->max_bytes, text, UINT64_MAX - 1);
+}
+
 static const struct {
 	const char *name;
 	int (*set)(struct policy *p, struct bytes text);
@@ -189,6 +195,7 @@ static const struct {
 	{"history", set_history},
 	{"max_value", set_max_value},
 	{"max_keys", set_max_keys},
+	{"max_bytes", set_max_bytes},
 };
 
 static int find_rule(struct bytes attribute)

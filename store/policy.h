@@ -24,6 +24,7 @@ struct policy {
 	uint64_t history;   /* old values kept; 0: none */
 	uint64_t max_value; /* UINT64_MAX: none */
 	uint64_t max_keys;  /* UINT64_MAX: none */
+	uint64_t max_bytes; /* UINT64_MAX: none */
 };
 
 /* A policy that rules nothing. NULL without memory. */

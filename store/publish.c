@@ -205,8 +205,11 @@ uint64_t store_setlk(struct store *s, const struct store_caller *caller, uint64_
 	const struct store_lock *lock, bool wait, struct store_reply reply)
 {
 	uint64_t ticket = wait ? advisory_ticket(&s->advisory) : 0;
+	struct store_lock counted = *lock;
 	struct publication *p;
 
+	counted.uid = caller->uid;
+	lock = &counted;
 	if (lock->start > lock->end) {
 		reply_with(reply, STORE_INVALID, NULL);
 		return 0;

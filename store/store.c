@@ -103,28 +103,6 @@ struct node *store_home(struct store *s, const struct node *n)
 	return e ? e->parent : NULL;
 }
 
-int store_may_add(struct store *s, const struct node *parent)
-{
-	const struct policy *p = parent->directory->policy;
-	uint64_t alive = 0;
-
-	if (!p || p->max_keys == UINT64_MAX) {
-		return 0;
-	}
-	if (parent->directory->n_live - parent->directory->n_directories < p->max_keys) {
-		return 0;
-	}
-	if (s->tree.expiry.size == 0) {
-		return STORE_TOO_MANY;
-	}
-	/* Some of them may have expired without having been swept away. */
-	for (struct entry *e = tree_next(parent, 0); e; e = tree_next(parent, e->cookie)) {
-		alive += !node_is_directory(e->node) &&
-			tree_alive(&s->tree, e, s->now.elapsed);
-	}
-	return alive < p->max_keys ? 0 : STORE_TOO_MANY;
-}
-
 int64_t store_default_ttl(const struct node *parent)
 {
 	const struct policy *p = parent->directory->policy;
@@ -365,7 +343,8 @@ int store_open(struct store **out, const struct store_config *config, char **err
 	store_now(s);
 	s->opened = s->now.elapsed;
 	rc = s->location ? handle_table_init(&s->handles) : -ENOMEM;
-	rc = rc ? rc : advisory_init(&s->advisory);
+	rc = rc ? rc : quota_init(&s->quota, config);
+	rc = rc ? rc : advisory_init(&s->advisory, &s->quota);
 	rc = rc ? rc : tree_init(&s->tree, config->uid, config->gid, config->mode, 0);
 	s->tree.unwatch = config->unwatch_holder;
 	s->tree.unwatch_arg = config->arg;
@@ -406,6 +385,7 @@ int store_close(struct store *s)
 		handle_table_finish(s);
 	}
 	advisory_finish(&s->advisory);
+	quota_finish(&s->quota);
 	difference_finish(&s->watcher.difference);
 	if (s->tree.root) {
 		tree_finish(&s->tree);
@@ -504,6 +484,23 @@ void store_listen(struct store *s, const struct store_listener *listener)
 
 /* --- the whole --------------------------------------------------------------- */
 
+/* What is left of max_bytes, if the medium has more. */
+static void limit_blocks(const struct store *s, struct statvfs *out)
+{
+	uint64_t block = out->f_frsize ? out->f_frsize : out->f_bsize;
+	uint64_t limit = s->quota.max_bytes, used = (s->tree.bytes + block - 1) / block;
+	uint64_t blocks = limit / block;
+
+	if (limit == UINT64_MAX) {
+		return;
+	}
+	blocks = blocks > used ? blocks - used : 0;
+	if (blocks < out->f_bavail) {
+		out->f_bavail = out->f_bfree = blocks;
+		out->f_blocks = used + blocks;
+	}
+}
+
 int store_statfs(struct store *s, struct statvfs *out)
 {
 	struct backend_usage usage = {0};
@@ -524,6 +521,13 @@ int store_statfs(struct store *s, struct statvfs *out)
 	}
 	out->f_files = names + out->f_bavail;
 	out->f_ffree = out->f_favail = out->f_bavail;
+	limit_blocks(s, out);
+	if (s->quota.max_keys != UINT64_MAX) {
+		uint64_t left = s->quota.max_keys > names - 1 ? s->quota.max_keys - (names - 1) : 0;
+
+		out->f_ffree = out->f_favail = left < out->f_bavail ? left : out->f_bavail;
+		out->f_files = names + out->f_ffree;
+	}
 	out->f_namemax = STORE_NAME_MAX;
 	return 0;
 }
@@ -532,6 +536,32 @@ int store_statfs(struct store *s, struct statvfs *out)
 static void add_number(struct json_object *o, const char *name, uint64_t n)
 {
 	json_add(o, name, json_object_new_uint64(n));
+}
+
+/* null: there is none. */
+static void add_limit(struct json_object *o, const char *name, uint64_t n)
+{
+	if (n == UINT64_MAX) {
+		json_object_object_add(o, name, NULL);
+	} else {
+		add_number(o, name, n);
+	}
+}
+
+static struct json_object *limits_of(const struct store *s)
+{
+	struct json_object *o = json_object_new_object();
+
+	if (o) {
+		add_limit(o, "max_keys", s->quota.max_keys);
+		add_limit(o, "max_bytes", s->quota.max_bytes);
+		add_limit(o, "max_staged", s->quota.max_staged);
+		add_limit(o, "max_open", s->quota.max_open);
+		add_limit(o, "max_locks", s->quota.max_locks);
+		add_number(o, "users", s->quota.accounts.n_items);
+		add_number(o, "refused", s->quota.refused);
+	}
+	return o;
 }
 
 static const char *errno_name(int rc)
@@ -561,6 +591,7 @@ int store_stats(struct store *s, struct buffer *out)
 		add_number(o, "revision", s->tree.revision);
 		add_number(o, "keys", s->tree.n_keys);
 		add_number(o, "namespaces", s->tree.n_namespaces);
+		add_number(o, "bytes", s->tree.bytes);
 		add_number(o, "keys_with_ttl", s->tree.expiry.size);
 		add_number(o, "locks", s->tree.locks.n_items);
 		add_number(o, "expired", s->expired);
@@ -568,6 +599,7 @@ int store_stats(struct store *s, struct buffer *out)
 		add_number(o, "staged_bytes", s->handles.staged_bytes);
 		add_number(o, "advisory_locks", s->advisory.n_locks);
 		add_number(o, "lock_waiters", s->advisory.n_waiters);
+		json_add(o, "limits", limits_of(s));
 		add_number(o, "live_bytes", (uint64_t)compaction_live_bytes(s));
 		json_add(o, "read_only",
 			json_object_new_boolean(s->failed || s->config.read_only));

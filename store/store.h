@@ -56,6 +56,7 @@ enum store_outcome {
 	STORE_CONFLICT,       /* the revision has moved on */
 	STORE_TOO_LARGE,      /* past max_value */
 	STORE_TOO_MANY,       /* past max_keys */
+	STORE_FULL,           /* past max_bytes, or max_staged */
 	STORE_NO_ATTRIBUTE,   /* no such extended attribute */
 	STORE_DENIED,         /* not allowed for anybody */
 	STORE_UNSUPPORTED,
@@ -73,6 +74,8 @@ enum store_outcome {
 /* Of a path within the store. Each line of the log has one, so what is deep is dear. */
 #define STORE_PATH_MAX 16384
 #define STORE_LINK_MAX 65000
+/* Of the extended attributes of one node, counted with 32 bytes for each: STORE_FULL past it. */
+#define STORE_XATTRS_MAX (UINT64_C(128) << 10)
 #define STORE_MAX_VALUE_DEFAULT (UINT64_C(1) << 20)
 /* No value is larger, whatever the policy says. */
 #define STORE_MAX_VALUE_LIMIT (UINT64_C(1) << 30)
@@ -147,6 +150,12 @@ struct store_config {
 	int64_t locks_ttl;     /* ns: of the lock namespace `locks` that a new store comes with;
 				* 0: with none */
 	uint64_t max_value;    /* bytes; 0: default */
+	/* Of the whole store: names of all kinds, and bytes of values and attributes. A store
+	 * that has more already only grows no further. 0: no limit. */
+	uint64_t max_keys, max_bytes;
+	/* Of each user but root: bytes staged (STORE_FULL past it), open handles (-EMFILE),
+	 * advisory locks and requests that wait for one (-ENOLCK). 0: no limit. */
+	uint64_t max_staged, max_open, max_locks;
 	int64_t commit;        /* ns until a change is on the disk by itself; 0: only when asked */
 	bool sync;             /* every commit answers when it is on the disk */
 	bool read_only;        /* nothing is written, no lock is taken */
@@ -345,7 +354,8 @@ void store_create(struct store *s, const struct store_caller *caller, uint64_t p
  * handle's last read at offset 0; a handle that may write keeps to it only while
  * it reads in sequence. The maker of a key that has never had a value reads
  * what he has staged through any of his handles. *out is borrowed until the next
- * call; shorter than `size` only at the end. */
+ *  * call; shorter than `size` only at the end. STORE_STALE: the user has so many handles that
+ * keep old values that this one had to let go of its own, and it is not at offset 0. */
 int store_read(struct store *s, const struct store_caller *caller, uint64_t handle, uint64_t offset, size_t size, struct bytes *out);
 
 /* Stages; with O_APPEND in `flags` (the descriptor's now) commits. Once a
@@ -404,6 +414,7 @@ struct store_lock {
 	uint64_t start, end; /* bytes, both inclusive; flock: 0 and UINT64_MAX */
 	uint64_t owner;
 	pid_t pid;	 /* for store_getlk to tell */
+	uid_t uid;	 /* whose limit it counts for; store_setlk sets it itself */
 	uint64_t handle; /* through which; 0: none */
 };
 

@@ -311,11 +311,13 @@ void tree_attach(struct tree *t, struct node *parent, struct entry *e, struct no
 	/* Behind the first, which stays the first. */
 	if (!n->names) {
 		n->names = e;
+		d->bytes += node_bytes(n);
 	} else {
 		e->next_name = n->names->next_name;
 		n->names->next_name = e;
 	}
 	n->nlink++;
+	tree_count_node(t, n);
 	d->slots[d->n_slots++] = (uintptr_t)e;
 	d->n_live++;
 	table_insert(&t->by_name, &e->by_name, hash_bytes(parent->ino, e->name, e->name_size));
@@ -329,6 +331,12 @@ void tree_detach(struct tree *t, struct entry *e)
 	size_t slot = slot_after(d, e->cookie) - 1;
 
 	count(t, e->node, e, -1);
+	if (e == e->node->names) {
+		d->bytes -= node_bytes(e->node);
+		if (e->next_name) {
+			e->next_name->parent->directory->bytes += node_bytes(e->node);
+		}
+	}
 	tree_clear_deadline(t, e);
 	table_remove(&t->by_name, &e->by_name);
 	d->slots[slot] = (uintptr_t)e->cookie << 1 | 1;
@@ -341,6 +349,7 @@ void tree_detach(struct tree *t, struct entry *e)
 	}
 	*at = e->next_name;
 	e->node->nlink--;
+	tree_count_node(t, e->node);
 	entry_destroy(e);
 }
 
@@ -352,6 +361,28 @@ void tree_add_node(struct tree *t, struct node *n)
 	}
 	/* What is made while a snapshot is being written is not in it. */
 	n->epoch = t->epoch;
+}
+
+void tree_count_bytes(struct tree *t, struct node *n, uint64_t before)
+{
+	uint64_t by = node_bytes(n) - before; /* unsigned: less is a sum that wraps */
+
+	t->bytes += n->is_counted ? by : 0;
+	if (!n->is_pending && n->names) {
+		n->names->parent->directory->bytes += by;
+	}
+}
+
+/* As on a local file system, what has no name any more takes its space until it is closed;
+ * but not until the kernel, too, has forgotten it. */
+void tree_count_node(struct tree *t, struct node *n)
+{
+	bool counts = n == t->root || n->n_open > 0 || (!n->is_pending && n->names);
+
+	if (counts != n->is_counted) {
+		n->is_counted = counts;
+		t->bytes += counts ? node_bytes(n) : -node_bytes(n);
+	}
 }
 
 void tree_collect(struct tree *t, struct node *n)
@@ -401,6 +432,8 @@ struct node *tree_pend(struct tree *t, const struct node *parent, struct bytes n
 void tree_pend_again(struct tree *t, struct node *n, const struct node *parent,
 	struct bytes name)
 {
+	uint64_t before = node_bytes(n);
+
 	/* Somebody else may be making the name already. */
 	if (tree_find_pending(t, parent, name) || !tree_pend_node(t, n, parent, name)) {
 		return;
@@ -416,6 +449,7 @@ void tree_pend_again(struct tree *t, struct node *n, const struct node *parent,
 		free(n->extra);
 		n->extra = NULL;
 	}
+	tree_count_bytes(t, n, before);
 }
 
 struct pending *tree_find_pending(const struct tree *t, const struct node *parent,
@@ -492,6 +526,7 @@ int tree_init(struct tree *t, uid_t uid, gid_t gid, mode_t mode, int64_t now)
 	t->root->gid = gid;
 	t->root->created = t->root->changed = t->root->mtime = t->root->atime = now;
 	table_insert(&t->by_ino, &t->root->by_ino, hash_number(INO_ROOT));
+	tree_count_node(t, t->root);
 	return 0;
 }
 

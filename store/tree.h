@@ -41,6 +41,7 @@ struct tree {
 
 	uint64_t n_keys, n_namespaces; /* names of either; the root is not counted */
 	uint64_t live_bytes;	       /* about what a snapshot of it takes in the log */
+	uint64_t bytes;		       /* node_bytes of all that have a name or are open */
 	uint64_t unresolved;	       /* changes that referred to what was lost */
 	uint64_t *restored;	       /* namespaces that tree_replayed gave a name */
 	size_t n_restored;
@@ -136,6 +137,10 @@ void tree_detach(struct tree *t, struct entry *e);
 /* Frees the node if nothing holds it. */
 void tree_collect(struct tree *t, struct node *n);
 void tree_add_node(struct tree *t, struct node *n);
+/* The node_bytes of n have changed. */
+void tree_count_bytes(struct tree *t, struct node *n, uint64_t before);
+/* It has been opened, or closed. */
+void tree_count_node(struct tree *t, struct node *n);
 
 /* --- changing ----------------------------------------------------------- */
 

@@ -497,6 +497,11 @@ static void set_own(struct store *s, const struct store_caller *caller, struct n
 		reply_with(reply, !x ? -ENOMEM : there ? STORE_EXISTS : STORE_NO_ATTRIBUTE, NULL);
 		return;
 	}
+	if (h && handle_stage_xattr(s, h, name, value)) {
+		free(x);
+		reply_with(reply, STORE_FULL, NULL);
+		return;
+	}
 	xattr_drop(&to->xattrs, name);
 	xattr_drop(&to->removed, name);
 	x->next = *list;

@@ -18,6 +18,7 @@ extern const struct test_case staging_cases[];
 extern const struct test_case name_cases[];
 extern const struct test_case ttl_cases[];
 extern const struct test_case attribute_cases[];
+extern const struct test_case limit_cases[];
 extern const struct test_case lock_cases[];
 extern const struct test_case order_cases[];
 extern const struct test_case advisory_cases[];

@@ -423,6 +423,7 @@ static void policy_values(struct bench *b)
 		{"history", "10", "-3"},
 		{"max_value", "1073741824", "1073741825"},
 		{"max_keys", "0", "1.5"},
+		{"max_bytes", "18446744073709551614", "18446744073709551615"},
 	};
 	uint64_t ns = bench_namespace(b, ROOT_INO, "ns");
 	char name[60];

@@ -4,6 +4,7 @@
 #include "harness.h"
 
 #include "base/cleanup.h"
+#include "store/internal.h"
 
 #include <errno.h>
 #include <ftw.h>
@@ -249,9 +250,98 @@ void bench_same(const char *before, const char *after)
 	}
 }
 
+static uint64_t recount_attributes(const struct node *n)
+{
+	uint64_t sum = 0;
+
+	for (const struct xattr *x = node_xattrs(n); x; x = x->next) {
+		sum += xattr_size(xattr_name(x), xattr_value(x));
+	}
+	return sum;
+}
+
+static void recount_nodes(const struct store *s)
+{
+	const struct tree *t = &s->tree;
+	uint64_t bytes = 0, keys = 0, namespaces = 0;
+
+	for (size_t i = 0; i < t->by_ino.n_buckets; i++) {
+		for (struct table_link *l = table_bucket(&t->by_ino, i); l; l = l->next) {
+			const struct node *n = container_of(l, struct node, by_ino);
+			uint64_t own = 0;
+
+			assert_int_equal(n->extra ? n->extra->xattr_bytes : 0,
+				recount_attributes(n));
+			bytes += n == t->root || n->n_open > 0 || (!n->is_pending && n->names) ?
+				node_bytes(n) : 0;
+			for (const struct entry *e = n->is_pending ? NULL : n->names; e;
+				e = e->next_name) {
+				keys += !node_is_directory(n);
+				namespaces += node_is_directory(n);
+			}
+			if (!node_is_directory(n)) {
+				continue;
+			}
+			for (const struct entry *e = tree_next(n, 0); e;
+				e = tree_next(n, e->cookie)) {
+				own += e->node->names == e ? node_bytes(e->node) : 0;
+			}
+			assert_int_equal(n->directory->bytes, own);
+		}
+	}
+	assert_int_equal(t->bytes, bytes);
+	assert_int_equal(t->n_keys, keys);
+	assert_int_equal(t->n_namespaces, namespaces);
+}
+
+static void recount_users(const struct store *s)
+{
+	uint64_t staged = 0, open = 0, kept = 0, accounts = 0;
+
+	for (size_t i = 0; i < s->quota.accounts.n_buckets; i++) {
+		struct table_link *a = table_bucket(&s->quota.accounts, i);
+
+		for (; a; a = a->next) {
+			const struct account *account = container_of(a, struct account, by_uid);
+
+			staged += account->staged;
+			open += account->open;
+			kept += account->kept;
+			assert_true(account->kept || !account->kept_first);
+			accounts++;
+			assert_true(account->staged || account->open || account->locks);
+		}
+	}
+	for (size_t i = 0; i < s->handles.by_id.n_buckets; i++) {
+		struct table_link *l = table_bucket(&s->handles.by_id, i);
+
+		for (; l; l = l->next) {
+			const struct handle *h = container_of(l, struct handle, by_id);
+
+			if (h->account) {
+				staged -= h->stage.size + h->staged.xattr_bytes;
+				open--;
+				kept -= value_size(h->seen);
+			}
+		}
+	}
+	assert_int_equal(staged, 0);
+	assert_int_equal(open, 0);
+	assert_int_equal(kept, 0);
+	assert_int_equal(accounts, s->quota.accounts.n_items);
+}
+
+void bench_recount(struct bench *b)
+{
+	recount_nodes(b->s);
+	recount_users(b->s);
+}
+
 void bench_check_durable(struct bench *b)
 {
 	char *before, *after;
+
+	bench_recount(b);
 
 	if (!bench_is_durable(b)) {
 		return;
@@ -259,6 +349,7 @@ void bench_check_durable(struct bench *b)
 	bench_sweep(b);
 	before = bench_dump(b);
 	bench_reopen(b);
+	bench_recount(b);
 	after = bench_dump(b);
 	bench_same(before, after);
 	free(after);
@@ -267,6 +358,7 @@ void bench_check_durable(struct bench *b)
 	bench_same(before, after);
 	free(after);
 	bench_reopen(b);
+	bench_recount(b);
 	after = bench_dump(b);
 	bench_same(before, after);
 	free(after);

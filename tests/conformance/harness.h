@@ -87,6 +87,8 @@ void bench_same(const char *before, const char *after);
 uint64_t bench_revision(struct bench *b);
 /* A number in the stats; `group` NULL or an object's name. */
 uint64_t bench_stat(struct bench *b, const char *group, const char *name);
+/* Counts anew what the store and users hold, and fails where the store's own count differs. */
+void bench_recount(struct bench *b);
 /* Checks that reopening and compacting change nothing, where it is durable. */
 void bench_check_durable(struct bench *b);
 

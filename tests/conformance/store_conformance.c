@@ -15,6 +15,7 @@ static const struct test_case *const lists[] = {
 	name_cases,
 	ttl_cases,
 	attribute_cases,
+	limit_cases,
 	lock_cases,
 	order_cases,
 	advisory_cases,

@@ -559,7 +559,7 @@ static void take_notice(void *arg, const struct store_notice *n)
 			    notice_kinds[n->kind], (int)n->path.size, n->path.data, n->ino,
 			    n->kind == STORE_NOTICE_REMOVED ? n->parent : 0, n->mode,
 			    n->kind == STORE_NOTICE_REMOVED ? (intmax_t)n->stat->st_size : 0,
-			    n->below_expired) > 0);
+			    n->n_way > 0) > 0);
 	keep_put(life.keep, KEEP_JOB, ++life.n_notices, bytes_of_string(text));
 }
 

@@ -285,6 +285,7 @@ static bool count_name(void *arg, const struct store_name *name)
 
 static void compare(struct run *r)
 {
+	bench_recount(&r->b);
 	unsigned names = 0, listed = 0;
 
 	bench_sweep(&r->b);

@@ -157,6 +157,12 @@ static void rules(void **state)
 	assert_int_equal(set(p, "user.cubby.max_keys", "18446744073709551615"), -EINVAL);
 	assert_int_equal(set(p, "user.cubby.max_keys", "0"), 0);
 	assert_int_equal(p->max_keys, 0);
+	assert_true(p->max_bytes == UINT64_MAX);
+	assert_int_equal(set(p, "user.cubby.max_bytes", "1M"), -EINVAL);
+	assert_int_equal(set(p, "user.cubby.max_bytes", "18446744073709551615"), -EINVAL);
+	assert_true(p->max_bytes == UINT64_MAX);
+	assert_int_equal(set(p, "user.cubby.max_bytes", "1000\n"), 0);
+	assert_int_equal(p->max_bytes, 1000);
 	assert_int_equal(set(p, "user.cubby.history", "7"), 0);
 	assert_int_equal(p->history, 7);
 	/* Only to check. */

@@ -18,6 +18,9 @@ static bool same_string(const char *a, const char *b)
 static void same(const struct options *a, const struct options *b)
 {
 	CHECK(a->max_value == b->max_value && a->segment_size == b->segment_size);
+	CHECK(a->max_keys == b->max_keys && a->max_bytes == b->max_bytes);
+	CHECK(a->max_staged == b->max_staged && a->max_open == b->max_open);
+	CHECK(a->max_locks == b->max_locks);
 	CHECK(a->commit == b->commit && a->lock_ttl == b->lock_ttl && a->timeout == b->timeout);
 	CHECK(a->compact_min == b->compact_min && a->log_level == b->log_level);
 	CHECK(a->read_only == b->read_only && a->sync == b->sync && a->sloppy == b->sloppy);

@@ -317,6 +317,37 @@ def test_too_many(m):
         equal(len(s.get(1)), 1)
 
 
+@mount_only
+def test_too_many_from_the_log(m):
+    for c in "xyz":             # more than what is read ahead of who does not read
+        m.write("k", c * 400000)
+    m.remount()                 # so that nothing of it is in the ring
+    streams = [os.open(m.path(".cubby/events"), os.O_RDWR) for i in range(17)]
+    for fd in streams[:16]:
+        os.write(fd, b'{"since":0,"pattern":"k"}\n')
+    with raises(errno.ENOBUFS, "the 17th"):
+        os.write(streams[16], b'{"since":0}\n')
+    # as it was: it has what comes from now on
+    m.write("n", "v")
+    check(b'"key":"n"' in os.read(streams[16], 65536), "the refused one")
+    for fd in streams[:2]:
+        os.close(fd)
+
+    def another():
+        fd = os.open(m.path(".cubby/events"), os.O_RDWR)
+        try:
+            os.write(fd, b'{"since":0}\n')
+            return True
+        except OSError as e:
+            equal(e.errno, errno.ENOBUFS)
+            return False
+        finally:
+            os.close(fd)
+    wait_for(another, 20, "room for another")
+    for fd in streams[2:]:
+        os.close(fd)
+
+
 # --- resuming -------------------------------------------------------------------
 
 def past(m, since, count, **more):

@@ -54,7 +54,7 @@ static int setup(void **state)
 {
 	(void)state;
 	fail_in = 0;
-	return advisory_init(&table);
+	return advisory_init(&table, NULL);
 }
 
 static int teardown(void **state)

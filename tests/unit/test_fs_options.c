@@ -66,6 +66,11 @@ static void test_nothing(void **state)
 		parse(&o, empty[i]);
 		assert_int_equal(o.commit, -1);
 		assert_int_equal(o.max_value, 0);
+		assert_int_equal(o.max_keys, 0);
+		assert_int_equal(o.max_bytes, 0);
+		assert_int_equal(o.max_staged, 0);
+		assert_int_equal(o.max_open, 0);
+		assert_int_equal(o.max_locks, 0);
 		assert_int_equal(o.log_level, LOG_INFO);
 		assert_int_equal(o.dev, UNSET);
 		assert_false(o.sync);
@@ -90,6 +95,15 @@ static void test_own(void **state)
 	assert_int_equal(o.log_level, LOG_DEBUG);
 	options_finish(&o);
 
+	parse(&o, "max_keys=1000000,max_bytes=2g,max_staged=64K,max_open=none,max_locks=7,"
+		  "max_locks=8");
+	assert_int_equal(o.max_keys, 1000000);
+	assert_int_equal(o.max_bytes, UINT64_C(2) << 30);
+	assert_int_equal(o.max_staged, 65536);
+	assert_true(o.max_open == OPTIONS_NONE);
+	assert_int_equal(o.max_locks, 8);
+	options_finish(&o);
+
 	parse(&o, "commit=0");
 	assert_int_equal(o.commit, 0);
 	options_finish(&o);
@@ -105,6 +119,17 @@ static void test_own_refused(void **state)
 	refuse("max_value=1KB", "1KB");
 	refuse("max_value=18446744073709551616", "max_value");
 	refuse("max_value=99999999999G", "max_value");
+	refuse("max_value=none", "max_value");
+	refuse("max_keys=0", "max_keys");
+	refuse("max_keys=", "max_keys");
+	refuse("max_keys", "max_keys");
+	refuse("max_keys=many", "'many'");
+	refuse("max_bytes=-1", "max_bytes");
+	refuse("max_bytes=nones", "nones");
+	refuse("max_bytes=18446744073709551615", "max_bytes");
+	refuse("max_staged=1.5M", "max_staged");
+	refuse("max_open=0x10", "max_open");
+	refuse("max_locks=NONE", "max_locks");
 	refuse("commit=", "commit");
 	refuse("commit=.", "commit");
 	refuse("commit=-1", "commit");

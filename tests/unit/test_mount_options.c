@@ -80,6 +80,8 @@ static void test_options_of_libfuse_and_cubbyfs_pass(void **state)
 	(void)state;
 	passes(libfuse, libfuse);
 	passes("max_value=64M,commit=5,lock_ttl=30", "max_value=64M,commit=5,lock_ttl=30");
+	passes("max_keys=1M,nofail,max_bytes=none,max_staged=1M,max_open=9,max_locks=9",
+		"max_keys=1M,max_bytes=none,max_staged=1M,max_open=9,max_locks=9");
 }
 
 static void test_unknown_words_pass_for_cubbyfs_to_refuse(void **state)
