@@ -34,6 +34,8 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <json-c/json.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* Lines that the log tells of one by one. */
@@ -71,6 +73,29 @@ struct replay {
 	uint64_t unlogged;
 };
 
+/* The sentence goes to who opens the store, or, where he has no use for it, to the
+ * log. Returns `error`. */
+static int __attribute__((format(printf, 3, 4))) fail(
+	struct replay *p, int error, const char *format, ...)
+{
+	char **out = p->j->config.error;
+	_cleanup_free_ char *text = NULL;
+	va_list args;
+
+	va_start(args, format);
+	if (vasprintf(&text, format, args) < 0) {
+		text = NULL;
+	}
+	va_end(args);
+	if (out && !*out) {
+		*out = text;
+		text = NULL;
+	} else if (text) {
+		log_error("%s", text);
+	}
+	return error;
+}
+
 static void note_ino(struct replay *p, uint64_t ino)
 {
 	/* One that is out of all bounds would end all. */
@@ -102,9 +127,10 @@ static int take_header(struct replay *p, const struct header *h, uint64_t offset
 		return SCAN_BAD;
 	}
 	if (h->version != JOURNAL_VERSION) {
-		log_error("%s/%s has format version %" PRIu64 ", this program knows version %d",
+		return fail(p, -EPROTONOSUPPORT,
+			"%s/%s has format version %" PRIu64
+			" in its first line, this program knows version %d: use a newer cubbyfs",
 			p->j->directory, p->name, h->version, JOURNAL_VERSION);
-		return -EPROTONOSUPPORT;
 	}
 	if (offset == 0) {
 		p->segment->start = size + 1;
@@ -395,11 +421,12 @@ static int scan_segment(struct replay *p, struct segment *s, bool last, struct s
 	};
 	p->fd = open_segment(j, s, O_RDONLY);
 	if (p->fd < 0) {
-		if (p->fd != -ENOENT && p->fd != -EIO && p->fd != -ELOOP) {
-			log_error("cannot open %s/%s: %s", j->directory, p->name, strerror(-p->fd));
-			return p->fd;
+		if (p->fd != -ENOENT && p->fd != -EIO && !journal_is_no_file(p->fd)) {
+			return fail(p, p->fd, "cannot open %s/%s: %s", j->directory, p->name,
+				journal_file_error(p->fd));
 		}
-		log_warning("%s/%s cannot be read: %s", j->directory, p->name, strerror(-p->fd));
+		log_warning("%s/%s cannot be read: %s", j->directory, p->name,
+			journal_file_error(p->fd));
 		j->usage.damaged_lines++;
 		out->unreadable = 1;
 		p->unreadable = true;
@@ -409,10 +436,8 @@ static int scan_segment(struct replay *p, struct segment *s, bool last, struct s
 	r = scan_run(out);
 	j->disk->ops->close(j->disk, p->fd);
 	if (r < 0) {
-		if (!p->stopped) {
-			log_error("cannot read %s/%s: %s", j->directory, p->name, strerror(-r));
-		}
-		return r;
+		return p->stopped ? r : fail(p, r, "cannot read %s/%s: %s", j->directory, p->name,
+						strerror(-r));
 	}
 	s->size = out->size;
 	p->cut |= out->cut;
@@ -434,7 +459,9 @@ static int replay_snapshot(struct replay *p, struct segment *s)
 	}
 	p->snapshot = s->base;
 	p->j->last_revision = s->base;
-	if (p->promised != p->count && !p->damaged) {
+	if (p->fd < 0) {
+		p->damaged = true; /* was said */
+	} else if (p->promised != p->count && !p->damaged) {
 		/* Whole lines are missing, or the last one. */
 		p->damaged = true;
 		p->j->usage.damaged_lines += p->promised == UINT64_MAX || p->promised < p->count

@@ -181,6 +181,37 @@ char *journal_path(const char *directory, const char *name)
 	return asprintf(&path, "%s/%s", directory, name) < 0 ? NULL : path;
 }
 
+bool journal_is_no_file(int error)
+{
+	return error == -EISDIR || error == -ELOOP || error == -ENXIO;
+}
+
+const char *journal_file_error(int error)
+{
+	switch (error) {
+	case -EISDIR:
+		return "it is a directory, not a file; move it away";
+	case -ELOOP:
+		return "it is a symbolic link, not a file; put the file itself there, or move "
+		       "the link away";
+	case -ENXIO:
+		return "it is a fifo, a socket or a device, not a file; move it away";
+	case -ENOTDIR:
+		return "it is no directory; move it away";
+	case -EACCES:
+	case -EPERM:
+		return "permission denied; mount as the store's owner, or give it all to this "
+		       "user (chown -R)";
+	case -EROFS:
+		return "the file system is read-only; mount with -o ro, or make it writable";
+	case -ENOSPC:
+	case -EDQUOT:
+		return "no space left; make room on its file system";
+	default:
+		return strerror(-error);
+	}
+}
+
 static int add_number(struct json_object *o, const char *key, uint64_t n)
 {
 	return json_add(o, key, json_object_new_uint64(n));

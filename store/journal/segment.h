@@ -77,6 +77,12 @@ struct segment *segment_list_mark_stale(struct segment_list *l);
 /* "DIRECTORY/NAME", owned by the caller; NULL without memory. */
 char *journal_path(const char *directory, const char *name);
 
+/* What -errno means for a file of a store, and what to do, for people: "it is a
+ * directory; move it away". Borrowed; for what needs no advice, strerror(3). */
+const char *journal_file_error(int error);
+/* There is something in the file's place that is none. */
+bool journal_is_no_file(int error);
+
 /* First lines of logs ("log") and snapshots ("snapshot"), last ones of
  * snapshots ("end"), and the lines in the files `format` ("store") and `synced`
  * ("synced"). */
