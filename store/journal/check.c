@@ -447,6 +447,13 @@ static int check_files(struct check *c)
 	if (r == -ENOMEM) {
 		return r;
 	}
+	if (journal_is_no_file(r)) {
+		report(c, &(struct check_problem){
+				  .file = JOURNAL_SYNCED,
+				  .what = "it is not a file",
+				  .remedy = "move it away; a daemon that ends writes it anew",
+			  });
+	}
 
 	for (size_t i = 0; i < c->segments.count; i++) {
 		if (!c->segments.items[i].stale && c->segments.items[i].kind == SEGMENT_LOG) {
@@ -496,7 +503,18 @@ static void count_kept_aside(struct check *c)
 {
 	_cleanup_free_ char *path = journal_path(c->directory, JOURNAL_DAMAGED);
 
-	if (path) {
+	int r = path ? c->disk->ops->open(c->disk, path, O_RDONLY, 0) : -ENOENT;
+
+	if (r >= 0 || r == -ELOOP || r == -ENXIO) {
+		report(c, &(struct check_problem){
+				  .file = JOURNAL_DAMAGED,
+				  .what = "it is not a directory",
+				  .remedy = "move it away; the store cannot be mounted before that",
+			  });
+		if (r >= 0) {
+			c->disk->ops->close(c->disk, r);
+		}
+	} else if (path) {
 		/* Mostly there is none. */
 		(void)c->disk->ops->list(c->disk, path, count_name, &c->out->kept_aside);
 	}

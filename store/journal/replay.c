@@ -49,6 +49,7 @@ struct replay {
 	void *arg;
 	struct record_decoder *decoder;
 	bool stopped; /* fn said so */
+	bool said;    /* why it fails */
 
 	/* Of the file under way. */
 	struct segment *segment;
@@ -82,6 +83,10 @@ static int __attribute__((format(printf, 3, 4))) fail(
 	_cleanup_free_ char *text = NULL;
 	va_list args;
 
+	if (p->said) {
+		return error;
+	}
+	p->said = true;
 	va_start(args, format);
 	if (vasprintf(&text, format, args) < 0) {
 		text = NULL;

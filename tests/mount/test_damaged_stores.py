@@ -11,6 +11,7 @@ What must survive is told by a reader of our own, written after FORMAT.md: the
 class Lines."""
 import atexit
 import base64
+import errno
 import json
 import os
 import re
@@ -138,7 +139,8 @@ class Lines:
         for name in files:
             if name in snapshots or name.endswith(".log"):
                 with open(os.path.join(store, name), "rb") as f:
-                    lines = [json.loads(l) for l in f.read().split(b"\n") if whole(l)]
+                    lines = [json.loads(l) for l in
+                             (l.strip(b"\0\r") for l in f.read().split(b"\n")) if whole(l)]
                 transitions += [(t["rev"] if name not in snapshots else 0, t) for t in lines
                                 if "rev" in t and (name in snapshots or t["rev"] > after)]
         seen = set()
@@ -167,7 +169,7 @@ class Lines:
 
     def keys(self):
         return {path: self.values.get(ino, b"") for path, ino in self.names.items()
-                if self.types.get(ino) == stat.S_IFREG}
+                if self.types.get(ino, stat.S_IFREG) == stat.S_IFREG}
 
 
 def served(m):
@@ -393,11 +395,6 @@ def put_socket(path):
             s.bind(os.path.basename(path))
         finally:
             os.chdir(here)
-
-
-def put_symlink(path):
-    os.rename(path + ".away", path + ".there")
-    os.symlink(path + ".there", path)
 
 
 PLACES = {
@@ -717,13 +714,14 @@ def test_full_disk(store):
     try:
         there = os.path.join(small, "store")
         shutil.copytree(store.dir, there)
-        with open(os.path.join(small, "ballast"), "wb") as f:
-            try:
-                while True:
-                    f.write(b"x" * 4096)
-                    f.flush()
-            except OSError:
-                pass
+        fd = os.open(os.path.join(small, "ballast"), os.O_CREAT | os.O_WRONLY)
+        try:
+            while True:
+                os.write(fd, b"x" * 4096)
+        except OSError as e:
+            equal(e.errno, errno.ENOSPC, "the disk is full")
+        finally:
+            os.close(fd)
         m = store.scratch.mount(store=there, directory=store.scratch.path("mnt2"))
         equal(differences(Lines(store.dir).keys(), served(m)), [], "keys")
         m.unmount()
