@@ -93,12 +93,16 @@ static int take_header(struct check *c, const struct header *h, uint64_t offset)
 			c->directory, c->name, h->version, JOURNAL_VERSION);
 		return -EPROTONOSUPPORT;
 	}
-	if (h->base != c->segment->base) {
+	if (h->base != c->segment->named) {
 		report(c, &(struct check_problem){
 				  .file = c->name,
 				  .line = 1,
 				  .what = "the first line names another revision than the file",
-				  .remedy = "give the file its name back; the name is what counts",
+				  .remedy = h->base == c->segment->base
+						    ? "it was swapped with another, and is read in "
+						      "its place; compact the store"
+						    : "give the file its name back; the name is "
+						      "what counts",
 			  });
 	}
 	return 0;
@@ -295,7 +299,7 @@ static void report_behind(struct check *c, const struct segment *s, int fd)
 	ssize_t n = s->size > sizeof(data) ? -1
 					   : c->disk->ops->read(c->disk, fd, data, sizeof(data), 0);
 
-	segment_name(c->name, s->kind, s->base);
+	segment_name(c->name, s->kind, s->named);
 	if (n < 0 || memmem(data, (size_t)n, RECORD_START, strlen(RECORD_START))) {
 		report_file(c, "it was not on the disk yet, and what comes before it is missing",
 			"mounting the store keeps it aside in damaged/");
@@ -325,7 +329,7 @@ static int check_file(struct check *c, const struct segment *s, int fd, bool las
 	c->reason = NULL;
 	c->position = s->base > 0 ? s->base - 1 : 0;
 	c->scan = NULL;
-	segment_name(c->name, s->kind, s->base);
+	segment_name(c->name, s->kind, s->named);
 	if (s->kind == SEGMENT_LOG && s->base > c->last + 1) {
 		r = doubt_revision(c, c->last + 1);
 		if (r == SCAN_CUT) {
@@ -415,7 +419,7 @@ static int open_all(struct check *c)
 		struct segment *s = &c->segments.items[i];
 		_cleanup_free_ char *path = NULL;
 
-		segment_name(c->name, s->kind, s->base);
+		segment_name(c->name, s->kind, s->named);
 		path = s->stale ? NULL : journal_path(c->directory, c->name);
 		if (s->stale) {
 			continue;

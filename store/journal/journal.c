@@ -456,7 +456,11 @@ static int reserve(struct journal *j, int fd, uint64_t end, uint64_t size, uint6
 
 int journal_begin_segment(struct journal *j)
 {
-	struct segment s = {.kind = SEGMENT_LOG, .base = j->last_revision + 1};
+	struct segment s = {
+		.kind = SEGMENT_LOG,
+		.base = j->last_revision + 1,
+		.named = j->last_revision + 1,
+	};
 	_cleanup_free_ char *path = NULL;
 	char name[SEGMENT_NAME_SIZE];
 	struct segment_file *file;

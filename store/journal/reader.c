@@ -86,7 +86,7 @@ static int add_segment(struct backend_log *l, const struct segment *s)
 	struct segment_file *file;
 	int fd, r;
 
-	segment_name(name, s->kind, s->base);
+	segment_name(name, s->kind, s->named);
 	path = journal_path(j->directory, name);
 	if (!path) {
 		return -ENOMEM;

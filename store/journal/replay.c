@@ -393,7 +393,7 @@ static int open_segment(struct journal *j, const struct segment *s, int flags)
 	char name[SEGMENT_NAME_SIZE];
 	_cleanup_free_ char *path = NULL;
 
-	segment_name(name, s->kind, s->base);
+	segment_name(name, s->kind, s->named);
 	path = journal_path(j->directory, name);
 	return path ? j->disk->ops->open(j->disk, path, flags, 0) : -ENOMEM;
 }
@@ -412,7 +412,7 @@ static int scan_segment(struct replay *p, struct segment *s, bool last, struct s
 	p->damaged = false;
 	p->covered = false;
 	p->scan = out;
-	segment_name(p->name, s->kind, s->base);
+	segment_name(p->name, s->kind, s->named);
 	s->start = 0;
 	s->end = 0;
 	*out = (struct scan){
@@ -424,6 +424,11 @@ static int scan_segment(struct replay *p, struct segment *s, bool last, struct s
 		.progress = take_progress,
 		.arg = p,
 	};
+	if (s->named != s->base) {
+		log_warning("%s/%s was swapped with another log: it begins with revision %" PRIu64,
+			j->directory, p->name, s->base);
+		j->usage.damaged_lines++;
+	}
 	p->fd = open_segment(j, s, O_RDONLY);
 	if (p->fd < 0) {
 		if (p->fd != -ENOENT && p->fd != -EIO && !journal_is_no_file(p->fd)) {
@@ -587,7 +592,7 @@ static void drop(struct journal *j, size_t i)
 	_cleanup_free_ char *path = NULL;
 
 	if (!j->config.read_only) {
-		segment_name(name, j->segments.items[i].kind, j->segments.items[i].base);
+		segment_name(name, j->segments.items[i].kind, j->segments.items[i].named);
 		path = journal_path(j->directory, name);
 		if (path) {
 			(void)j->disk->ops->unlink(j->disk, path);
@@ -650,7 +655,7 @@ static int drop_log(struct replay *p, struct segment *s)
 
 	p->segment = s;
 	p->covered = false;
-	segment_name(p->name, s->kind, s->base);
+	segment_name(p->name, s->kind, s->named);
 	path = journal_path(j->directory, p->name);
 	p->fd = open_segment(j, s, O_RDONLY);
 	if (!path || p->fd < 0) {

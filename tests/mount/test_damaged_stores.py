@@ -334,7 +334,7 @@ def test_swapped_logs(store):
     os.rename(a, a + "x")
     os.rename(b, a)
     os.rename(a + "x", b)
-    goes_on(store, [(store.logs()[1], 1), (store.logs()[2], 1)], damage=False, aside=False)
+    goes_on(store, [(store.logs()[1], 1), (store.logs()[2], 1)], aside=False)
 
 
 @case
