@@ -26,8 +26,10 @@ static int posix_open(struct disk *d, const char *path, int flags, mode_t mode)
 	if (fd < 0) {
 		return -errno;
 	}
-	r = fstat(fd, &st) < 0 ? -errno : S_ISREG(st.st_mode) ? 0 : S_ISDIR(st.st_mode) ? -EISDIR
-											: -ENXIO;
+	r = fstat(fd, &st) < 0    ? -errno
+	    : S_ISREG(st.st_mode) ? 0
+	    : S_ISDIR(st.st_mode) ? -EISDIR
+				  : -ENXIO;
 	if (r < 0) {
 		close(fd);
 		return r;

@@ -88,7 +88,8 @@ static int take_header(struct check *c, const struct header *h, uint64_t offset)
 	}
 	c->header |= offset == 0;
 	if (h->version != JOURNAL_VERSION) {
-		fail(c, "%s/%s:1 has format version %" PRIu64
+		fail(c,
+			"%s/%s:1 has format version %" PRIu64
 			", this program knows version %d: use a newer cubbyfs",
 			c->directory, c->name, h->version, JOURNAL_VERSION);
 		return -EPROTONOSUPPORT;
@@ -538,7 +539,8 @@ static int check_format(struct check *c)
 		return 0;
 	}
 	if (version != 0) {
-		fail(c, "store %s has format version %" PRIu64
+		fail(c,
+			"store %s has format version %" PRIu64
 			", this program knows version %d: use a newer cubbyfs",
 			c->directory, version, JOURNAL_VERSION);
 		return -EPROTONOSUPPORT;

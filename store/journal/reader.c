@@ -29,8 +29,8 @@ struct backend_log {
 	struct piece *pieces;
 	size_t count, capacity;
 	uint64_t first; /* revision after the snapshot, or 1 */
-	bool growing; /* the last piece is the journal's active file */
-	int error;    /* a piece is missing from here on */
+	bool growing;   /* the last piece is the journal's active file */
+	int error;      /* a piece is missing from here on */
 };
 
 static uint64_t piece_size(const struct backend_log *l, size_t i)

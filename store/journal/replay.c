@@ -76,8 +76,8 @@ struct replay {
 
 /* The sentence goes to who opens the store, or, where he has no use for it, to the
  * log. Returns `error`. */
-static int __attribute__((format(printf, 3, 4))) fail(
-	struct replay *p, int error, const char *format, ...)
+static int __attribute__((format(printf, 3, 4)))
+fail(struct replay *p, int error, const char *format, ...)
 {
 	char **out = p->j->config.error;
 	_cleanup_free_ char *text = NULL;
@@ -446,8 +446,9 @@ static int scan_segment(struct replay *p, struct segment *s, bool last, struct s
 	r = scan_run(out);
 	j->disk->ops->close(j->disk, p->fd);
 	if (r < 0) {
-		return p->stopped ? r : fail(p, r, "cannot read %s/%s: %s", j->directory, p->name,
-						strerror(-r));
+		return p->stopped ? r
+				  : fail(p, r, "cannot read %s/%s: %s", j->directory, p->name,
+					    strerror(-r));
 	}
 	s->size = out->size;
 	p->cut |= out->cut;

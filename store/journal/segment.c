@@ -132,8 +132,8 @@ static int compare(const void *a, const void *b)
 	return (int)x->kind - (int)y->kind;
 }
 
-static int read_header(struct disk *disk, const char *directory, const char *name,
-	const char *kind, struct header *out);
+static int read_header(struct disk *disk, const char *directory, const char *name, const char *kind,
+	struct header *out);
 
 static int compare_numbers(const void *a, const void *b)
 {
@@ -336,8 +336,8 @@ bool header_decode(struct json_object *object, struct header *out)
 
 /* The first line of a file; all 0 if it is not of that kind, or
  * damaged. */
-static int read_header(struct disk *disk, const char *directory, const char *name,
-	const char *kind, struct header *out)
+static int read_header(struct disk *disk, const char *directory, const char *name, const char *kind,
+	struct header *out)
 {
 	_cleanup_free_ char *path = journal_path(directory, name);
 	struct record_decoder *decoder;
