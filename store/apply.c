@@ -6,8 +6,8 @@
  * never lost to a failed malloc.
  *
  * Mending. A stand-in for a namespace (see prepare.c) is made whole by its own
- * line, if that comes; else tree_replayed puts it back where its hint says, and
- * the store writes that down. A namespace with something in it that is in the
+ * line, if that comes; else tree_replayed puts it back where its hint says, together
+ * with the namespaces above it that are lost as well, and the store writes that down. A namespace with something in it that is in the
  * way of another name becomes a stand-in too: what moved it away is lost. A
  * change of a node that nothing has made is counted as unresolved, but for a
  * PUT or an APPEND, which make the node again from what they know.
@@ -632,6 +632,42 @@ int tree_replay(struct tree *t, const struct transition *tr, struct moment now)
 
 /* --- the end of a replay -------------------------------------------------- */
 
+static int note_restored(struct tree *t, const struct node *n)
+{
+	uint64_t *more = reallocarray(t->restored, t->n_restored + 1, sizeof(*more));
+
+	if (!more) {
+		return -ENOMEM;
+	}
+	t->restored = more;
+	more[t->n_restored++] = n->ino;
+	return 0;
+}
+
+/* A namespace above a stand-in, of which no line tells more than its name: under
+ * a new number. */
+static int restore_above(struct tree *t, struct node *parent, struct bytes name,
+	const struct node *below, struct node **out)
+{
+	struct node *n = node_create(t->next_ino, S_IFDIR | 0755);
+	struct entry *e = n ? entry_create(name) : NULL;
+
+	if (!e || tree_reserve(parent, 1)) {
+		entry_destroy(e);
+		node_destroy(n);
+		return -ENOMEM;
+	}
+	n->uid = t->root->uid;
+	n->gid = t->root->gid;
+	n->created = n->changed = n->mtime = n->atime = below->created;
+	n->revision = below->revision;
+	tree_add_node(t, n);
+	tree_attach(t, parent, e, n);
+	t->unresolved++;
+	*out = n;
+	return note_restored(t, n);
+}
+
 /* Gives a stand-in the place that its hint tells of. */
 static int restore(struct tree *t, struct node *n)
 {
@@ -651,10 +687,16 @@ static int restore(struct tree *t, struct node *n)
 			break;
 		}
 		e = tree_entry(t, parent, component);
-		if (!e || !node_is_directory(e->node) || is_above(n, e->node)) {
+		if (!e && place_name_is_possible(component) && t->next_ino < INO_LIMIT) {
+			rc = restore_above(t, parent, component, n, &parent);
+			if (rc) {
+				return rc;
+			}
+		} else if (!e || !node_is_directory(e->node) || is_above(n, e->node)) {
 			break; /* as near as can be */
+		} else {
+			parent = e->node;
 		}
-		parent = e->node;
 		rest = bytes_of(slash + 1, rest.size - component.size - 1);
 	}
 	rest = place_name(&(struct place){.path = rest});
@@ -740,13 +782,9 @@ static int restore_all(struct tree *t)
 	size_t n = 0;
 	int rc = list_stand_ins(t, &list, &n);
 
-	if (rc == 0 && n > 0) {
-		t->restored = calloc(n, sizeof(*t->restored));
-		rc = t->restored ? 0 : -ENOMEM;
-	}
 	for (size_t i = 0; i < n && rc == 0; i++) {
 		rc = restore(t, list[i]);
-		t->restored[t->n_restored++] = list[i]->ino;
+		rc = rc ? rc : note_restored(t, list[i]);
 	}
 	free(list);
 	return rc;

@@ -52,6 +52,9 @@ struct backend_config {
 	/* Replay is at byte `done` of `total`. May be NULL. */
 	void (*progress)(void *arg, uint64_t done, uint64_t total);
 	void *arg;
+	/* Where replay leaves a sentence on why it fails, as open does (owned by the
+	 * caller of both). May be NULL. */
+	char **error;
 };
 
 /* What a log tells of itself. */

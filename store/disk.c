@@ -13,15 +13,28 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Without O_NONBLOCK a fifo in a file's place would wait for a writer. */
 static int posix_open(struct disk *d, const char *path, int flags, mode_t mode)
 {
-	int fd;
+	struct stat st;
+	int fd, r;
 
 	(void)d;
 	do {
-		fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW, mode);
+		fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, mode);
 	} while (fd < 0 && errno == EINTR);
-	return fd < 0 ? -errno : fd;
+	if (fd < 0) {
+		return -errno;
+	}
+	r = fstat(fd, &st) < 0    ? -errno
+	    : S_ISREG(st.st_mode) ? 0
+	    : S_ISDIR(st.st_mode) ? -EISDIR
+				  : -ENXIO;
+	if (r < 0) {
+		close(fd);
+		return r;
+	}
+	return fd;
 }
 
 static void posix_close(struct disk *d, int fd)

@@ -19,7 +19,9 @@ struct disk;
 typedef int disk_list_fn(void *arg, const char *name);
 
 struct disk_ops {
-	/* open(2), always with O_CLOEXEC | O_NOFOLLOW. A descriptor or -errno. */
+	/* open(2), always with O_CLOEXEC | O_NOFOLLOW. A descriptor or -errno. What is no
+	 * regular file is not opened, and not waited for: -EISDIR, -ELOOP (a symbolic
+	 * link), or -ENXIO (a fifo, a socket, a device). */
 	int (*open)(struct disk *d, const char *path, int flags, mode_t mode);
 	void (*close)(struct disk *d, int fd);
 

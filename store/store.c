@@ -221,6 +221,7 @@ static int open_backend(struct store *s, char **error)
 		.foreign = foreign,
 		.progress = progress,
 		.arg = s,
+		.error = error,
 	};
 
 	s->ops = s->config.backend ? s->config.backend : backend_find(s->location, &location);

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <json-c/json.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -28,7 +29,7 @@ struct check {
 	struct check_summary *out;
 	struct record_decoder *decoder;
 	struct segment_list segments;
-	int *fds; /* of those; -1: not to be read */
+	int *fds; /* of those; -1: not to be read; or why it cannot be */
 	uint64_t bytes_before, bytes_total;
 
 	/* Of the file under way. */
@@ -46,6 +47,8 @@ struct check {
 	uint64_t last;
 	uint64_t synced; /* said to have been on the disk */
 	bool searched;   /* for that, everywhere */
+	bool unreadable; /* nothing is taken for torn */
+	char **error;
 };
 
 static void report(struct check *c, const struct check_problem *p)
@@ -54,6 +57,21 @@ static void report(struct check *c, const struct check_problem *p)
 	if (c->callbacks->problem) {
 		c->callbacks->problem(c->callbacks->arg, p);
 	}
+}
+
+/* The first sentence counts. */
+static void __attribute__((format(printf, 2, 3))) fail(struct check *c, const char *format, ...)
+{
+	va_list args;
+
+	if (*c->error) {
+		return;
+	}
+	va_start(args, format);
+	if (vasprintf(c->error, format, args) < 0) {
+		*c->error = NULL;
+	}
+	va_end(args);
 }
 
 static int take_header(struct check *c, const struct header *h, uint64_t offset)
@@ -70,14 +88,22 @@ static int take_header(struct check *c, const struct header *h, uint64_t offset)
 	}
 	c->header |= offset == 0;
 	if (h->version != JOURNAL_VERSION) {
+		fail(c,
+			"%s/%s:1 has format version %" PRIu64
+			", this program knows version %d: use a newer cubbyfs",
+			c->directory, c->name, h->version, JOURNAL_VERSION);
 		return -EPROTONOSUPPORT;
 	}
-	if (h->base != c->segment->base) {
+	if (h->base != c->segment->named) {
 		report(c, &(struct check_problem){
 				  .file = c->name,
 				  .line = 1,
 				  .what = "the first line names another revision than the file",
-				  .remedy = "give the file its name back; the name is what counts",
+				  .remedy = h->base == c->segment->base
+						    ? "it was swapped with another, and is read in "
+						      "its place; compact the store"
+						    : "give the file its name back; the name is "
+						      "what counts",
 			  });
 	}
 	return 0;
@@ -110,7 +136,7 @@ static int doubt_revision(struct check *c, uint64_t revision)
 	uint64_t found;
 	int r;
 
-	if (revision <= c->snapshot || revision <= c->synced ||
+	if (revision <= c->snapshot || revision <= c->synced || c->unreadable ||
 		(c->scan && c->scan->unreadable > 0)) {
 		return 0;
 	}
@@ -258,6 +284,15 @@ static void report_file(struct check *c, const char *what, const char *remedy)
 	report(c, &(struct check_problem){.file = c->name, .what = what, .remedy = remedy});
 }
 
+/* Something else is in the file's place. */
+static void report_no_file(struct check *c, int error)
+{
+	report_file(c, error == -EIO ? "the disk cannot open it" : "it is not a file",
+		error == -EIO ? "copy the store to another disk while the rest can be read"
+			      : "put the file back, or move what is there away and compact the "
+				"store, which keeps what the other files have");
+}
+
 /* A log behind the end; one without lines is no loss. */
 static void report_behind(struct check *c, const struct segment *s, int fd)
 {
@@ -265,7 +300,7 @@ static void report_behind(struct check *c, const struct segment *s, int fd)
 	ssize_t n = s->size > sizeof(data) ? -1
 					   : c->disk->ops->read(c->disk, fd, data, sizeof(data), 0);
 
-	segment_name(c->name, s->kind, s->base);
+	segment_name(c->name, s->kind, s->named);
 	if (n < 0 || memmem(data, (size_t)n, RECORD_START, strlen(RECORD_START))) {
 		report_file(c, "it was not on the disk yet, and what comes before it is missing",
 			"mounting the store keeps it aside in damaged/");
@@ -295,7 +330,7 @@ static int check_file(struct check *c, const struct segment *s, int fd, bool las
 	c->reason = NULL;
 	c->position = s->base > 0 ? s->base - 1 : 0;
 	c->scan = NULL;
-	segment_name(c->name, s->kind, s->base);
+	segment_name(c->name, s->kind, s->named);
 	if (s->kind == SEGMENT_LOG && s->base > c->last + 1) {
 		r = doubt_revision(c, c->last + 1);
 		if (r == SCAN_CUT) {
@@ -305,6 +340,11 @@ static int check_file(struct check *c, const struct segment *s, int fd, bool las
 			return r;
 		}
 	}
+	if (fd < 0) {
+		report_no_file(c, fd);
+		c->unreadable = true;
+		fd = -1;
+	}
 	c->scan = &scan;
 	if (s->kind == SEGMENT_LOG && s->base > 0) {
 		take_gap(c, s->base, 0, 0);
@@ -312,15 +352,16 @@ static int check_file(struct check *c, const struct segment *s, int fd, bool las
 			c->last = s->base - 1;
 		}
 	}
-	r = scan_run(&scan);
+	r = fd < 0 ? 0 : scan_run(&scan);
 	c->scan = NULL;
-	if (r < 0) {
+	if (r < 0 || fd < 0) {
 		return r;
 	}
 	c->out->files++;
 	c->out->lines += scan.lines;
 	c->out->bytes += scan.size;
 	c->bytes_before += scan.size;
+	c->unreadable |= scan.unreadable > 0;
 	if (scan.unreadable > 0) {
 		report_file(c, "parts of it cannot be read from the disk",
 			"copy the store to another disk while the rest can still be read");
@@ -379,13 +420,20 @@ static int open_all(struct check *c)
 		struct segment *s = &c->segments.items[i];
 		_cleanup_free_ char *path = NULL;
 
-		segment_name(c->name, s->kind, s->base);
+		segment_name(c->name, s->kind, s->named);
 		path = s->stale ? NULL : journal_path(c->directory, c->name);
 		if (s->stale) {
 			continue;
 		}
 		c->fds[i] = path ? c->disk->ops->open(c->disk, path, O_RDONLY, 0) : -ENOMEM;
+		if (c->fds[i] == -EIO || journal_is_no_file(c->fds[i])) {
+			continue; /* that is said when its turn comes */
+		}
 		if (c->fds[i] < 0) {
+			if (c->fds[i] != -ENOENT) {
+				fail(c, "cannot check %s/%s: %s", c->directory, c->name,
+					journal_file_error(c->fds[i]));
+			}
 			return c->fds[i];
 		}
 		s->size = (uint64_t)c->disk->ops->size(c->disk, c->fds[i]);
@@ -404,16 +452,23 @@ static int check_files(struct check *c)
 	if (r == -ENOMEM) {
 		return r;
 	}
+	if (journal_is_no_file(r)) {
+		report(c, &(struct check_problem){
+				  .file = JOURNAL_SYNCED,
+				  .what = "it is not a file",
+				  .remedy = "move it away; a daemon that ends writes it anew",
+			  });
+	}
 
 	for (size_t i = 0; i < c->segments.count; i++) {
-		if (c->fds[i] >= 0 && c->segments.items[i].kind == SEGMENT_LOG) {
+		if (!c->segments.items[i].stale && c->segments.items[i].kind == SEGMENT_LOG) {
 			last = i;
 		}
 	}
 	for (size_t i = 0; i < c->segments.count; i++) {
 		const struct segment *s = &c->segments.items[i];
 
-		if (c->fds[i] >= 0 && s->kind == SEGMENT_SNAPSHOT) {
+		if (!s->stale && s->kind == SEGMENT_SNAPSHOT) {
 			r = check_file(c, s, c->fds[i], false);
 			if (r < 0) {
 				return r;
@@ -425,7 +480,7 @@ static int check_files(struct check *c)
 	for (size_t i = 0; i < c->segments.count; i++) {
 		const struct segment *s = &c->segments.items[i];
 
-		if (c->fds[i] < 0 || s->kind != SEGMENT_LOG) {
+		if (s->stale || s->kind != SEGMENT_LOG) {
 			continue;
 		}
 		if (cut) {
@@ -453,47 +508,61 @@ static void count_kept_aside(struct check *c)
 {
 	_cleanup_free_ char *path = journal_path(c->directory, JOURNAL_DAMAGED);
 
-	if (path) {
+	int r = path ? c->disk->ops->open(c->disk, path, O_RDONLY, 0) : -ENOENT;
+
+	if (r >= 0 || r == -ELOOP || r == -ENXIO) {
+		report(c, &(struct check_problem){
+				  .file = JOURNAL_DAMAGED,
+				  .what = "it is not a directory",
+				  .remedy = "move it away; the store cannot be mounted before that",
+			  });
+		if (r >= 0) {
+			c->disk->ops->close(c->disk, r);
+		}
+	} else if (path) {
 		/* Mostly there is none. */
 		(void)c->disk->ops->list(c->disk, path, count_name, &c->out->kept_aside);
 	}
 }
 
-static int check_format(struct check *c, char **error)
+static int check_format(struct check *c)
 {
 	uint64_t version = 0;
 	int r = format_read(c->disk, c->directory, &version);
 
-	if (r < 0 && r != -ENOENT) {
+	if (r < 0 && r != -ENOENT && !journal_is_no_file(r)) {
+		fail(c, "cannot check %s/%s: %s", c->directory, JOURNAL_FORMAT,
+			journal_file_error(r));
 		return r;
 	}
 	if (version == JOURNAL_VERSION) {
 		return 0;
 	}
 	if (version != 0) {
-		if (asprintf(error,
-			    "store %s has format version %" PRIu64
-			    ", this program knows version %d",
-			    c->directory, version, JOURNAL_VERSION) < 0) {
-			*error = NULL;
-		}
+		fail(c,
+			"store %s has format version %" PRIu64
+			", this program knows version %d: use a newer cubbyfs",
+			c->directory, version, JOURNAL_VERSION);
 		return -EPROTONOSUPPORT;
 	}
 	if (c->segments.count == 0) {
-		if (asprintf(error, "%s is not a cubbyfs store", c->directory) < 0) {
-			*error = NULL;
-		}
+		fail(c, "%s is not a cubbyfs store", c->directory);
 		return -ENOENT;
 	}
 	report(c, &(struct check_problem){
 			  .file = JOURNAL_FORMAT,
-			  .what = r == -ENOENT ? "it is missing" : "it is damaged",
-			  .remedy = "mounting the store writes it anew",
+			  .line = r == 0,
+			  .what = r == -ENOENT ? "it is missing"
+				  : r < 0      ? "it is not a file"
+					       : "it is damaged",
+			  .remedy = r < 0 && r != -ENOENT
+					    ? "move it away; mounting the store writes it anew"
+					    : "mounting the store writes it anew",
 		  });
 	return 0;
 }
 
-static int check_all(struct check *c, char **error)
+static int check_all(struct check *c)
 {
 	int r = 0;
 
@@ -505,7 +574,7 @@ static int check_all(struct check *c, char **error)
 		}
 	}
 	if (r == 0) {
-		r = check_format(c, error);
+		r = check_format(c);
 	}
 	if (r == 0) {
 		r = check_files(c);
@@ -525,6 +594,7 @@ int journal_check(struct disk *disk, const char *directory, const struct check_c
 		.directory = directory,
 		.callbacks = callbacks,
 		.out = out,
+		.error = error,
 	};
 	int r;
 
@@ -532,7 +602,7 @@ int journal_check(struct disk *disk, const char *directory, const struct check_c
 	*error = NULL;
 	r = record_decoder_create(&c.decoder);
 	if (r == 0) {
-		r = check_all(&c, error);
+		r = check_all(&c);
 	}
 	if (r < 0 && !*error &&
 		asprintf(error, "cannot check the store %s: %s", directory, strerror(-r)) < 0) {

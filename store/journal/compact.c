@@ -223,7 +223,7 @@ static int plan(struct journal *j, struct compaction *c)
 			(s->kind == SEGMENT_SNAPSHOT && s->base == c->revision)) {
 			continue; /* the last is replaced by the rename */
 		}
-		c->obsolete[c->n_obsolete] = path_of(j, s->kind, s->base);
+		c->obsolete[c->n_obsolete] = path_of(j, s->kind, s->named);
 		if (!c->obsolete[c->n_obsolete]) {
 			return -ENOMEM;
 		}
@@ -427,6 +427,7 @@ static void replace_segments(struct journal *j, const struct compaction *c)
 	struct segment s = {
 		.kind = SEGMENT_SNAPSHOT,
 		.base = c->revision,
+		.named = c->revision,
 		.size = c->size,
 		.start = c->start,
 		.end = c->end,

@@ -111,7 +111,8 @@ static int enter_directory(struct journal *j, struct contents *c, char **error)
 					? ""
 					: ", and neither does the directory it is to be in");
 		} else {
-			explain(error, "cannot open the store %s: %s", j->directory, strerror(-r));
+			explain(error, "cannot open the store %s: %s", j->directory,
+				journal_file_error(r));
 		}
 		return r;
 	}
@@ -153,7 +154,7 @@ static int take_lock(struct journal *j, char **error)
 	j->lock_fd = j->disk->ops->open(j->disk, path, O_RDWR | O_CREAT, 0600);
 	if (j->lock_fd < 0) {
 		r = j->lock_fd;
-		explain(error, "cannot open %s: %s", path, strerror(-r));
+		explain(error, "cannot open %s: %s", path, journal_file_error(r));
 		return r;
 	}
 	while ((r = j->disk->ops->lock(j->disk, j->lock_fd)) == -EWOULDBLOCK &&
@@ -224,9 +225,9 @@ static int check_format(struct journal *j, const struct contents *c, char **erro
 
 	if (c->format) {
 		r = format_read(j->disk, j->directory, &version);
-		if (r < 0 && r != -ENOENT) {
+		if (r < 0 && r != -ENOENT && !(journal_is_no_file(r) && c->segments > 0)) {
 			explain(error, "cannot read %s/%s: %s", j->directory, JOURNAL_FORMAT,
-				strerror(-r));
+				journal_file_error(r));
 			return r;
 		}
 	}
@@ -259,9 +260,27 @@ static int check_format(struct journal *j, const struct contents *c, char **erro
 		return 0;
 	}
 	if (r < 0) {
-		explain(error, "cannot make a store in %s: %s", j->directory, strerror(-r));
+		explain(error, "cannot make a store in %s: %s", j->directory,
+			journal_file_error(r));
 	}
 	return r;
+}
+
+/* What is kept aside must have a place to go to, or it would be lost. */
+static int check_damaged(struct journal *j, char **error)
+{
+	_cleanup_free_ char *path = journal_path(j->directory, JOURNAL_DAMAGED);
+	int r = path ? j->disk->ops->open(j->disk, path, O_RDONLY, 0) : -ENOMEM;
+
+	if (r >= 0) {
+		j->disk->ops->close(j->disk, r);
+		r = -ENOTDIR;
+	}
+	if (r == -ENOTDIR || r == -ELOOP || r == -ENXIO) {
+		explain(error, "cannot use %s: it is no directory; move it away", path);
+		return -ENOTDIR;
+	}
+	return r == -ENOMEM ? r : 0;
 }
 
 /* The daemon changes to "/" later; and paths do not end in a slash here. */
@@ -338,6 +357,12 @@ static int journal_open(struct backend **out, const char *location,
 		/* The last holder may have made the store meanwhile. */
 		contents = (struct contents){0};
 		r = j->disk->ops->list(j->disk, j->directory, look_at, &contents);
+		if (r < 0) {
+			goto fail;
+		}
+	}
+	if (!config->read_only) {
+		r = check_damaged(j, error);
 		if (r < 0) {
 			goto fail;
 		}
@@ -431,7 +456,11 @@ static int reserve(struct journal *j, int fd, uint64_t end, uint64_t size, uint6
 
 int journal_begin_segment(struct journal *j)
 {
-	struct segment s = {.kind = SEGMENT_LOG, .base = j->last_revision + 1};
+	struct segment s = {
+		.kind = SEGMENT_LOG,
+		.base = j->last_revision + 1,
+		.named = j->last_revision + 1,
+	};
 	_cleanup_free_ char *path = NULL;
 	char name[SEGMENT_NAME_SIZE];
 	struct segment_file *file;

@@ -29,8 +29,8 @@ struct backend_log {
 	struct piece *pieces;
 	size_t count, capacity;
 	uint64_t first; /* revision after the snapshot, or 1 */
-	bool growing; /* the last piece is the journal's active file */
-	int error;    /* a piece is missing from here on */
+	bool growing;   /* the last piece is the journal's active file */
+	int error;      /* a piece is missing from here on */
 };
 
 static uint64_t piece_size(const struct backend_log *l, size_t i)
@@ -86,7 +86,7 @@ static int add_segment(struct backend_log *l, const struct segment *s)
 	struct segment_file *file;
 	int fd, r;
 
-	segment_name(name, s->kind, s->base);
+	segment_name(name, s->kind, s->named);
 	path = journal_path(j->directory, name);
 	if (!path) {
 		return -ENOMEM;

@@ -34,6 +34,8 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <json-c/json.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* Lines that the log tells of one by one. */
@@ -47,6 +49,7 @@ struct replay {
 	void *arg;
 	struct record_decoder *decoder;
 	bool stopped; /* fn said so */
+	bool said;    /* why it fails */
 
 	/* Of the file under way. */
 	struct segment *segment;
@@ -70,6 +73,33 @@ struct replay {
 	unsigned logged;
 	uint64_t unlogged;
 };
+
+/* The sentence goes to who opens the store, or, where he has no use for it, to the
+ * log. Returns `error`. */
+static int __attribute__((format(printf, 3, 4)))
+fail(struct replay *p, int error, const char *format, ...)
+{
+	char **out = p->j->config.error;
+	_cleanup_free_ char *text = NULL;
+	va_list args;
+
+	if (p->said) {
+		return error;
+	}
+	p->said = true;
+	va_start(args, format);
+	if (vasprintf(&text, format, args) < 0) {
+		text = NULL;
+	}
+	va_end(args);
+	if (out && !*out) {
+		*out = text;
+		text = NULL;
+	} else if (text) {
+		log_error("%s", text);
+	}
+	return error;
+}
 
 static void note_ino(struct replay *p, uint64_t ino)
 {
@@ -102,9 +132,10 @@ static int take_header(struct replay *p, const struct header *h, uint64_t offset
 		return SCAN_BAD;
 	}
 	if (h->version != JOURNAL_VERSION) {
-		log_error("%s/%s has format version %" PRIu64 ", this program knows version %d",
+		return fail(p, -EPROTONOSUPPORT,
+			"%s/%s has format version %" PRIu64
+			" in its first line, this program knows version %d: use a newer cubbyfs",
 			p->j->directory, p->name, h->version, JOURNAL_VERSION);
-		return -EPROTONOSUPPORT;
 	}
 	if (offset == 0) {
 		p->segment->start = size + 1;
@@ -362,7 +393,7 @@ static int open_segment(struct journal *j, const struct segment *s, int flags)
 	char name[SEGMENT_NAME_SIZE];
 	_cleanup_free_ char *path = NULL;
 
-	segment_name(name, s->kind, s->base);
+	segment_name(name, s->kind, s->named);
 	path = journal_path(j->directory, name);
 	return path ? j->disk->ops->open(j->disk, path, flags, 0) : -ENOMEM;
 }
@@ -381,7 +412,7 @@ static int scan_segment(struct replay *p, struct segment *s, bool last, struct s
 	p->damaged = false;
 	p->covered = false;
 	p->scan = out;
-	segment_name(p->name, s->kind, s->base);
+	segment_name(p->name, s->kind, s->named);
 	s->start = 0;
 	s->end = 0;
 	*out = (struct scan){
@@ -393,13 +424,19 @@ static int scan_segment(struct replay *p, struct segment *s, bool last, struct s
 		.progress = take_progress,
 		.arg = p,
 	};
+	if (s->named != s->base) {
+		log_warning("%s/%s was swapped with another log: it begins with revision %" PRIu64,
+			j->directory, p->name, s->base);
+		j->usage.damaged_lines++;
+	}
 	p->fd = open_segment(j, s, O_RDONLY);
 	if (p->fd < 0) {
-		if (p->fd != -ENOENT && p->fd != -EIO && p->fd != -ELOOP) {
-			log_error("cannot open %s/%s: %s", j->directory, p->name, strerror(-p->fd));
-			return p->fd;
+		if (p->fd != -ENOENT && p->fd != -EIO && !journal_is_no_file(p->fd)) {
+			return fail(p, p->fd, "cannot open %s/%s: %s", j->directory, p->name,
+				journal_file_error(p->fd));
 		}
-		log_warning("%s/%s cannot be read: %s", j->directory, p->name, strerror(-p->fd));
+		log_warning("%s/%s cannot be read: %s", j->directory, p->name,
+			journal_file_error(p->fd));
 		j->usage.damaged_lines++;
 		out->unreadable = 1;
 		p->unreadable = true;
@@ -409,10 +446,9 @@ static int scan_segment(struct replay *p, struct segment *s, bool last, struct s
 	r = scan_run(out);
 	j->disk->ops->close(j->disk, p->fd);
 	if (r < 0) {
-		if (!p->stopped) {
-			log_error("cannot read %s/%s: %s", j->directory, p->name, strerror(-r));
-		}
-		return r;
+		return p->stopped ? r
+				  : fail(p, r, "cannot read %s/%s: %s", j->directory, p->name,
+					    strerror(-r));
 	}
 	s->size = out->size;
 	p->cut |= out->cut;
@@ -434,7 +470,9 @@ static int replay_snapshot(struct replay *p, struct segment *s)
 	}
 	p->snapshot = s->base;
 	p->j->last_revision = s->base;
-	if (p->promised != p->count && !p->damaged) {
+	if (p->fd < 0) {
+		p->damaged = true; /* was said */
+	} else if (p->promised != p->count && !p->damaged) {
 		/* Whole lines are missing, or the last one. */
 		p->damaged = true;
 		p->j->usage.damaged_lines += p->promised == UINT64_MAX || p->promised < p->count
@@ -555,7 +593,7 @@ static void drop(struct journal *j, size_t i)
 	_cleanup_free_ char *path = NULL;
 
 	if (!j->config.read_only) {
-		segment_name(name, j->segments.items[i].kind, j->segments.items[i].base);
+		segment_name(name, j->segments.items[i].kind, j->segments.items[i].named);
 		path = journal_path(j->directory, name);
 		if (path) {
 			(void)j->disk->ops->unlink(j->disk, path);
@@ -618,7 +656,7 @@ static int drop_log(struct replay *p, struct segment *s)
 
 	p->segment = s;
 	p->covered = false;
-	segment_name(p->name, s->kind, s->base);
+	segment_name(p->name, s->kind, s->named);
 	path = journal_path(j->directory, p->name);
 	p->fd = open_segment(j, s, O_RDONLY);
 	if (!path || p->fd < 0) {

@@ -118,6 +118,7 @@ static int add_named(void *arg, const char *name)
 	if (!segment_parse(name, &s.kind, &s.base)) {
 		return 0;
 	}
+	s.named = s.base;
 	return segment_list_add(arg, &s);
 }
 
@@ -131,12 +132,66 @@ static int compare(const void *a, const void *b)
 	return (int)x->kind - (int)y->kind;
 }
 
+static int read_header(struct disk *disk, const char *directory, const char *name, const char *kind,
+	struct header *out);
+
+static int compare_numbers(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Gives swapped logs the bases that their first lines have. Only where that is a
+ * permutation: whatever else does not fit, the names count. */
+static int undo_swaps(struct segment_list *l, struct disk *disk, const char *directory)
+{
+	_cleanup_free_ uint64_t *numbers = calloc(3 * l->count, sizeof(*numbers));
+	uint64_t *stated = numbers, *names = numbers + l->count, *sorted = names + l->count;
+	size_t n = 0;
+
+	if (!numbers) {
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < l->count; i++) {
+		char name[SEGMENT_NAME_SIZE];
+		struct header header;
+		int r;
+
+		stated[i] = l->items[i].base;
+		if (l->items[i].kind != SEGMENT_LOG) {
+			continue;
+		}
+		segment_name(name, SEGMENT_LOG, l->items[i].base);
+		r = read_header(disk, directory, name, "log", &header);
+		if (r == -ENOMEM) {
+			return r;
+		}
+		if (r == 0 && header.version == JOURNAL_VERSION &&
+			header.base != l->items[i].base) {
+			stated[i] = header.base;
+			names[n] = l->items[i].base;
+			sorted[n++] = header.base;
+		}
+	}
+	qsort(sorted, n, sizeof(*sorted), compare_numbers);
+	if (n == 0 || memcmp(names, sorted, n * sizeof(*names)) != 0) {
+		return 0;
+	}
+	for (size_t i = 0; i < l->count; i++) {
+		l->items[i].base = stated[i];
+	}
+	qsort(l->items, l->count, sizeof(l->items[0]), compare);
+	return 0;
+}
+
 int segment_list_read(struct segment_list *l, struct disk *disk, const char *directory)
 {
 	int r = disk->ops->list(disk, directory, add_named, l);
 
 	if (r == 0 && l->count > 1) {
 		qsort(l->items, l->count, sizeof(l->items[0]), compare);
+		r = undo_swaps(l, disk, directory);
 	}
 	return r;
 }
@@ -179,6 +234,37 @@ char *journal_path(const char *directory, const char *name)
 	char *path;
 
 	return asprintf(&path, "%s/%s", directory, name) < 0 ? NULL : path;
+}
+
+bool journal_is_no_file(int error)
+{
+	return error == -EISDIR || error == -ELOOP || error == -ENXIO;
+}
+
+const char *journal_file_error(int error)
+{
+	switch (error) {
+	case -EISDIR:
+		return "it is a directory, not a file; move it away";
+	case -ELOOP:
+		return "it is a symbolic link, not a file; put the file itself there, or move "
+		       "the link away";
+	case -ENXIO:
+		return "it is a fifo, a socket or a device, not a file; move it away";
+	case -ENOTDIR:
+		return "it is no directory; move it away";
+	case -EACCES:
+	case -EPERM:
+		return "permission denied; mount as the store's owner, or give it all to this "
+		       "user (chown -R)";
+	case -EROFS:
+		return "the file system is read-only; mount with -o ro, or make it writable";
+	case -ENOSPC:
+	case -EDQUOT:
+		return "no space left; make room on its file system";
+	default:
+		return strerror(-error);
+	}
 }
 
 static int add_number(struct json_object *o, const char *key, uint64_t n)
@@ -248,23 +334,19 @@ bool header_decode(struct json_object *object, struct header *out)
 	return true;
 }
 
-/* The line of a file that has but one; all 0 if it is not of that kind, or
+/* The first line of a file; all 0 if it is not of that kind, or
  * damaged. */
-static int read_header(
-	struct disk *disk, const char *directory, const char *name, struct header *out)
+static int read_header(struct disk *disk, const char *directory, const char *name, const char *kind,
+	struct header *out)
 {
 	_cleanup_free_ char *path = journal_path(directory, name);
 	struct record_decoder *decoder;
 	struct json_object *object;
-	const char *kind = name;
 	char text[256];
 	const char *end;
 	ssize_t n;
 	int fd, r;
 
-	if (strcmp(name, JOURNAL_FORMAT) == 0) {
-		kind = "store";
-	}
 	*out = (struct header){0};
 	if (!path) {
 		return -ENOMEM;
@@ -295,7 +377,7 @@ static int read_header(
 int format_read(struct disk *disk, const char *directory, uint64_t *version)
 {
 	struct header header;
-	int r = read_header(disk, directory, JOURNAL_FORMAT, &header);
+	int r = read_header(disk, directory, JOURNAL_FORMAT, "store", &header);
 
 	*version = header.version;
 	return r;
@@ -304,7 +386,7 @@ int format_read(struct disk *disk, const char *directory, uint64_t *version)
 int synced_read(struct disk *disk, const char *directory, uint64_t *revision)
 {
 	struct header header;
-	int r = read_header(disk, directory, JOURNAL_SYNCED, &header);
+	int r = read_header(disk, directory, JOURNAL_SYNCED, "synced", &header);
 
 	*revision = header.version == JOURNAL_VERSION ? header.revision : 0;
 	return r;

@@ -45,6 +45,7 @@ struct segment {
 	enum segment_kind kind;
 	/* The first revision that it may hold; the one a snapshot stands for. */
 	uint64_t base;
+	uint64_t named;      /* the number in its name: base, unless logs were swapped */
 	uint64_t size;       /* in bytes */
 	uint64_t start, end; /* where its transitions begin and end */
 	bool stale;          /* a newer snapshot took its place */
@@ -66,7 +67,8 @@ int segment_list_add(struct segment_list *l, const struct segment *s);
 void segment_list_remove(struct segment_list *l, size_t index);
 
 /* Adds what the directory holds, sorted by base. Sizes and ends are not
- * known yet. */
+ * known yet. Logs whose names and first lines differ are taken by their first lines
+ * if those are just the names of one another: then they were swapped. */
 int segment_list_read(struct segment_list *l, struct disk *disk, const char *directory);
 
 /* The newest snapshot, or NULL. All older ones, and all logs that another log
@@ -76,6 +78,12 @@ struct segment *segment_list_mark_stale(struct segment_list *l);
 
 /* "DIRECTORY/NAME", owned by the caller; NULL without memory. */
 char *journal_path(const char *directory, const char *name);
+
+/* What -errno means for a file of a store, and what to do, for people: "it is a
+ * directory; move it away". Borrowed; for what needs no advice, strerror(3). */
+const char *journal_file_error(int error);
+/* There is something in the file's place that is none. */
+bool journal_is_no_file(int error);
 
 /* First lines of logs ("log") and snapshots ("snapshot"), last ones of
  * snapshots ("end"), and the lines in the files `format` ("store") and `synced`

@@ -83,7 +83,7 @@ int watermark_read(
 		if (segment->kind != SEGMENT_LOG || segment->stale) {
 			continue;
 		}
-		segment_name(name, segment->kind, segment->base);
+		segment_name(name, segment->kind, segment->named);
 		path = journal_path(directory, name);
 		r = path ? search_log(&s, disk, path) : -ENOMEM;
 	}

@@ -416,6 +416,9 @@ static int fault_open(struct disk *disk, const char *path, int flags, mode_t mod
 	if (!e && !(flags & O_CREAT)) {
 		return -ENOENT;
 	}
+	if (e && e->inode->directory) {
+		return -EISDIR;
+	}
 	for (fd = 0; fd < HANDLES && d->handles[fd].inode; fd++) {
 	}
 	if (fd == HANDLES) {
