@@ -72,6 +72,10 @@ bool handle_is_maker(struct store *s, const struct store_caller *caller, const s
 /* The key that n was to be is there: nobody has to make it any more. */
 void handle_made(struct node *n);
 
+/* Whether what is staged through h (NULL: nothing is) makes a key anew that has expired.
+ * If so, that is swept away now. */
+bool handle_makes_anew(struct store *s, struct handle *h);
+
 /* Whether its end has to make the key: nothing else that is under way will. */
 bool handle_must_make(const struct handle *h);
 

@@ -330,12 +330,12 @@ void store_setattr(struct store *s, const struct store_caller *caller, uint64_t 
 		reply_with(reply, -EROFS, NULL);
 		return;
 	}
-	if (!store_usable(s, n)) {
-		reply_with(reply, store_gone(s, n), NULL);
-		return;
-	}
 	if (!h && n->handles) {
 		h = handle_of(s, caller, n);
+	}
+	if (!store_usable(s, n) && !handle_makes_anew(s, h)) {
+		reply_with(reply, store_gone(s, n), NULL);
+		return;
 	}
 	if (h && (which & STORE_SET_SIZE) && (handle_writes(h) || h->has_stage)) {
 		rc = attr->st_size < 0 ? STORE_INVALID :

@@ -209,6 +209,13 @@ static int plan_new_name(struct op *op, struct node *n, struct node **target, st
 	return rc ? rc : op_new_place(op, parent, name, place);
 }
 
+/* Its deadline has passed since the op was made. Swept away, n may be a node again that
+ * is to make the key anew, as for an op that comes later; or it stays as it is. */
+static int gone_before_plan(struct op *op, const struct node *n)
+{
+	return n->names && n == op->node && !op->swept ? OP_SWEEP : store_gone(op->s, n);
+}
+
 int plan_value(struct op *op, struct value *value, bool keep_ttl)
 {
 	struct store *s = op->s;
@@ -252,7 +259,7 @@ int plan_value(struct op *op, struct value *value, bool keep_ttl)
 	} else {
 		e = tree_name(&s->tree, n, op->moment.elapsed);
 		if (!e && (n->names || n->is_expired)) {
-			return store_gone(s, n); /* expired, and not to be made anew */
+			return gone_before_plan(op, n);
 		}
 		op->local = !e;
 		rc = e ? op_place(op, e->parent, entry_name(e), &c->place) : 0;
@@ -561,7 +568,7 @@ static int plan_append(struct op *op)
 	c->offset = offset;
 	op->made = n->ino;
 	if (!e && (n->names || n->is_expired)) {
-		return store_gone(s, n);
+		return gone_before_plan(op, n);
 	}
 	op->local = !e;
 	if (!e) {

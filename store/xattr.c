@@ -525,8 +525,8 @@ static int check_name(struct bytes name)
 }
 
 /* Finds the node; for a name of ours, the row or (with *policy) that it is one. */
-static int resolve(struct store *s, uint64_t ino, struct bytes name, struct node **n,
-	const struct attribute **row, bool *policy)
+static int resolve(struct store *s, const struct store_caller *caller, uint64_t ino,
+	struct bytes name, struct node **n, const struct attribute **row, bool *policy)
 {
 	int rc;
 
@@ -534,7 +534,7 @@ static int resolve(struct store *s, uint64_t ino, struct bytes name, struct node
 	*row = NULL;
 	*policy = false;
 	store_now(s);
-	if (!*n || !store_usable(s, *n)) {
+	if (!*n || (!store_usable(s, *n) && !handle_makes_anew(s, handle_of(s, caller, *n)))) {
 		return *n ? store_gone(s, *n) : STORE_NOT_FOUND;
 	}
 	rc = check_name(name);
@@ -556,7 +556,7 @@ void store_setxattr(struct store *s, const struct store_caller *caller, uint64_t
 	const struct attribute *row;
 	struct node *n;
 	bool policy;
-	int rc = resolve(s, ino, b, &n, &row, &policy);
+	int rc = resolve(s, caller, ino, b, &n, &row, &policy);
 
 	if (rc == STORE_NO_ATTRIBUTE) {
 		rc = STORE_INVALID; /* a name in our space that means nothing here */
@@ -583,7 +583,7 @@ void store_removexattr(struct store *s, const struct store_caller *caller, uint6
 	const struct attribute *row;
 	struct node *n;
 	bool policy;
-	int rc = resolve(s, ino, b, &n, &row, &policy);
+	int rc = resolve(s, caller, ino, b, &n, &row, &policy);
 
 	if (rc == 0 && row && !row->remove) {
 		rc = STORE_DENIED;
@@ -606,7 +606,7 @@ int store_getxattr(struct store *s, const struct store_caller *caller, uint64_t 
 	struct handle *h;
 	struct node *n;
 	bool policy;
-	int rc = resolve(s, ino, b, &n, &row, &policy);
+	int rc = resolve(s, caller, ino, b, &n, &row, &policy);
 
 	out->size = 0;
 	if (rc) {
