@@ -20,6 +20,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "store/permission.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -167,24 +168,6 @@ static void drop_set_id(struct op *op, const struct node *n, struct change *c)
 	}
 }
 
-/* May the caller write to n, whose maker he is not? */
-static bool may_write(const struct op *op, const struct node *n)
-{
-	const struct store_caller *who = &op->caller;
-
-	if (who->uid == 0) {
-		return true;
-	}
-	if (who->uid == n->uid) {
-		return n->mode & S_IWUSR;
-	}
-	if (who->gid == n->gid || (op->s->config.in_group && who->pid > 0 &&
-					  op->s->config.in_group(who->pid, n->gid))) {
-		return n->mode & S_IWGRP;
-	}
-	return n->mode & S_IWOTH;
-}
-
 /* The name of a pending node: free, or another's by now, who then is *target. */
 static int plan_new_name(struct op *op, struct node *n, struct node **target, struct place *place)
 {
@@ -202,7 +185,7 @@ static int plan_new_name(struct op *op, struct node *n, struct node **target, st
 			return STORE_EXISTS;
 		}
 		*target = e->node;
-		return may_write(op, e->node) ? 0 : -EACCES;
+		return permission_to_write(op->s, &op->caller, e->node) ? 0 : -EACCES;
 	}
 	rc = store_may_add(op->s, parent);
 	rc = rc ? rc : op_clear(op, parent, name);
