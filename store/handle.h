@@ -107,6 +107,9 @@ void handle_hand_over(struct store *s, struct handle *h, struct op *op);
  * a plain write or, with keep_ttl, as an operation on the value. */
 int plan_value(struct op *op, struct value *value, bool keep_ttl);
 
+/* A write by anybody but root takes the set-id bits away: adds that to c, a change of n. */
+void plan_drop_set_id(struct op *op, const struct node *n, struct change *c);
+
 /* Plans a change of op->node that leaves its value alone: of what the caller
  * adds to changes[0], and of what op->staged says. `restart`: TTLs start anew,
  * as by touch(1). */

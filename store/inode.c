@@ -239,6 +239,10 @@ static int plan_setattr(struct op *op)
 	if (which & STORE_SET_MODE) {
 		c->fields |= HAS_MODE;
 		c->mode = (n->mode & S_IFMT) | (op->attr.st_mode & 07777);
+		if (which & STORE_SET_SIZE) {
+			/* The kernel's idea of what truncate(2) leaves of them. */
+			plan_drop_set_id(op, n, c);
+		}
 	}
 	if (owner) {
 		c->fields |= HAS_OWNER;

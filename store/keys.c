@@ -152,14 +152,15 @@ static int plan_staged(struct op *op, struct change *c)
 	return 0;
 }
 
-/* As the kernel asks a file system that says HANDLE_KILLPRIV: a write by
- * anybody but root takes the set-id bits away. */
-static void drop_set_id(struct op *op, const struct node *n, struct change *c)
+/* As the kernel asks a file system that says HANDLE_KILLPRIV. The set-gid bit of what the
+ * group may not execute only who is in that group leaves. */
+void plan_drop_set_id(struct op *op, const struct node *n, struct change *c)
 {
 	uint32_t mode = c->fields & HAS_MODE ? c->mode : n->mode;
 	uint32_t drop = S_ISUID;
 
-	if (mode & S_IXGRP) {
+	if ((mode & S_ISGID) &&
+		((mode & S_IXGRP) || !permission_in_group(op->s, &op->caller, n->gid))) {
 		drop |= S_ISGID;
 	}
 	if (op->caller.uid != 0 && (mode & drop) && S_ISREG(mode)) {
@@ -252,7 +253,7 @@ int plan_value(struct op *op, struct value *value, bool keep_ttl)
 	}
 	/* An empty key that is made set-id was not written to. */
 	if (!n->is_pending || value) {
-		drop_set_id(op, n, c);
+		plan_drop_set_id(op, n, c);
 	}
 	plan_times(op, n, c);
 	rc = plan_staged(op, c);
@@ -568,7 +569,7 @@ static int plan_append(struct op *op)
 		return -ENOMEM;
 	}
 	c->place = place;
-	drop_set_id(op, n, c);
+	plan_drop_set_id(op, n, c);
 	rc = plan_deadlines(op, n, DEADLINE_PLAIN_WRITE, 1);
 	if (rc == 0 && op->n_changes == 2 && op->changes[1].fields == 0) {
 		op->n_changes--;

@@ -5,7 +5,7 @@
 
 #include <errno.h>
 
-static bool in_group(const struct store *s, const struct store_caller *who, gid_t gid)
+bool permission_in_group(const struct store *s, const struct store_caller *who, gid_t gid)
 {
 	return who->gid == gid ||
 	       (s->config.in_group && who->pid > 0 && s->config.in_group(who->pid, gid));
@@ -22,7 +22,7 @@ static bool may(
 	}
 	if (who->uid == n->uid) {
 		mode >>= 6;
-	} else if (((mode >> 3 ^ mode) & bits) && in_group(s, who, n->gid)) {
+	} else if (((mode >> 3 ^ mode) & bits) && permission_in_group(s, who, n->gid)) {
 		mode >>= 3;
 	}
 	return (mode & bits) == bits;

@@ -10,6 +10,9 @@
 
 #include "store/internal.h"
 
+/* By its own group, or a further one. */
+bool permission_in_group(const struct store *s, const struct store_caller *who, gid_t gid);
+
 bool permission_to_write(
 	const struct store *s, const struct store_caller *who, const struct node *n);
 

@@ -148,6 +148,21 @@ static void set_id_is_cleared(struct bench *b)
 	bench_truncate(b, ino, 0);
 	bench_getattr(b, ino);
 	assert_int_equal(b->st.st_mode, S_IFREG | 02744);
+	/* Of a write by one who is not in the group it does not survive. */
+	b->who = &BOB;
+	bench_truncate(b, ino, 0);
+	bench_getattr(b, ino);
+	assert_int_equal(b->st.st_mode, S_IFREG | 0744);
+	b->who = &ALICE;
+	bench_setattr(b, ino, 0, &attr, STORE_SET_MODE);
+	b->who = &BOB;
+	/* truncate(2), as it comes with a mode that the kernel has worked out. */
+	attr.st_mode = 02744;
+	attr.st_size = 0;
+	assert_int_equal(
+		bench_setattr(b, ino, 0, &attr, STORE_SET_MODE | STORE_SET_SIZE), 0);
+	assert_int_equal(b->result.stat.st_mode, S_IFREG | 0744);
+	b->who = &ALICE;
 	attr.st_mode = 06755;
 	bench_setattr(b, ino, 0, &attr, STORE_SET_MODE);
 	bench_open_key(b, ino, O_WRONLY | O_APPEND, &h);
