@@ -4,7 +4,7 @@
 """A day's load in minutes: ten million sets on a thousand keys, with TTLs, removals,
 renames, appends, attributes and locks among them (load.c), through all the compactions that
 takes. Memory, descriptors and disk stay bounded, and every key is what its last set made it.
-(Item 6 of the issue.) Without CUBBY_LONG=1 there are fewer sets, and no more than ten seconds can take.
+(Item 6 of the issue.) Without CUBBY_LONG=1 there are fewer sets: as many as ten seconds allow.
 
 Disk: a compaction begins when the log is twice the live data and more than compact_min.
 Until it is done the old log, the new one and the snapshot are there together, so at every
