@@ -53,6 +53,15 @@ void on_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forg
 	fuse_reply_none(req);
 }
 
+static bool is_namespace(fuse_req_t req, fuse_ino_t ino)
+{
+	uint64_t parent;
+
+	return store_parent(store_of(req), ino, &parent) == 0;
+}
+
+/* Of a key that has expired since it was looked up: ESTALE has the kernel look it up again. It
+ * asks for attributes to check permissions, and an open(O_CREAT) must not fail there. */
 void on_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct store_caller caller = ops_caller(req);
@@ -69,10 +78,12 @@ void on_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		r = store_getattr(store_of(req), &caller, ino, &st, &lifetime);
 	}
 	(void)fi;
-	if (r) {
+	if (r == 0) {
+		ops_reply_attr(req, &st);
+	} else if (is_namespace(req, ino)) {
 		ops_reply_error(req, r);
 	} else {
-		ops_reply_attr(req, &st);
+		ops_reply_walk_error(req, r);
 	}
 }
 

@@ -254,6 +254,18 @@ void handle_made(struct store *s, struct node *n)
 	}
 }
 
+bool handle_makes_anew(struct store *s, struct handle *h)
+{
+	const struct entry *e = h && !h->node->is_pending ? h->node->names : NULL;
+
+	if (!e || !h->has_stage || store_gone(s, h->node) != STORE_NOT_FOUND ||
+		(e->parent->names && !tree_alive(&s->tree, e->parent->names, s->now.elapsed))) {
+		return false;
+	}
+	store_sweep(s, h->node);
+	return true;
+}
+
 bool handle_must_make(const struct handle *h)
 {
 	return h->makes && h->node->is_pending && h->node->pending->n_commits == 0;

@@ -92,6 +92,10 @@ bool handle_is_maker(struct store *s, const struct store_caller *caller, const s
 /* The key that n was to be is there: nobody has to make it any more. */
 void handle_made(struct store *s, struct node *n);
 
+/* Whether what is staged through h (NULL: nothing is) makes a key anew that has expired.
+ * If so, that is swept away now. */
+bool handle_makes_anew(struct store *s, struct handle *h);
+
 /* Whether its end has to make the key: nothing else that is under way will. */
 bool handle_must_make(const struct handle *h);
 
@@ -136,6 +140,9 @@ void handle_hand_over(struct store *s, struct handle *h, struct op *op);
 /* Plans the value of op->node: a PUT of `value` (taken over, NULL is empty) as
  * a plain write or, with keep_ttl, as an operation on the value. */
 int plan_value(struct op *op, struct value *value, bool keep_ttl);
+
+/* A write by anybody but root takes the set-id bits away: adds that to c, a change of n. */
+void plan_drop_set_id(struct op *op, const struct node *n, struct change *c);
 
 /* Plans a change of op->node that leaves its value alone: of what the caller
  * adds to changes[0], and of what op->staged says. `restart`: TTLs start anew,

@@ -241,6 +241,10 @@ static int plan_setattr(struct op *op)
 	if (which & STORE_SET_MODE) {
 		c->fields |= HAS_MODE;
 		c->mode = (n->mode & S_IFMT) | (op->attr.st_mode & 07777);
+		if (which & STORE_SET_SIZE) {
+			/* The kernel's idea of what truncate(2) leaves of them. */
+			plan_drop_set_id(op, n, c);
+		}
 	}
 	if (owner) {
 		c->fields |= HAS_OWNER;
@@ -332,12 +336,12 @@ void store_setattr(struct store *s, const struct store_caller *caller, uint64_t 
 		reply_with(reply, -EROFS, NULL);
 		return;
 	}
-	if (!store_usable(s, n)) {
-		reply_with(reply, store_gone(s, n), NULL);
-		return;
-	}
 	if (!h && n->handles) {
 		h = handle_of(s, caller, n);
+	}
+	if (!store_usable(s, n) && !handle_makes_anew(s, h)) {
+		reply_with(reply, store_gone(s, n), NULL);
+		return;
 	}
 	if (h && (which & STORE_SET_SIZE) && (handle_writes(h) || h->has_stage)) {
 		rc = attr->st_size < 0 ? STORE_INVALID :

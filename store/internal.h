@@ -113,6 +113,8 @@ int store_namespace(struct store *s, uint64_t ino, struct node **out);
 
 /* Expires the names of a node that are due, now. */
 void store_sweep(struct store *s, struct node *n);
+/* What does that, not submitted yet; NULL without memory. */
+struct op *store_sweep_op(struct store *s, struct node *n);
 /* The same for one name, before it is made anew: so that its end is told first. */
 void store_sweep_name(struct store *s, uint64_t parent, const char *name);
 

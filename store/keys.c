@@ -21,6 +21,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "store/permission.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -152,38 +153,21 @@ static int plan_staged(struct op *op, struct change *c)
 	return 0;
 }
 
-/* As the kernel asks a file system that says HANDLE_KILLPRIV: a write by
- * anybody but root takes the set-id bits away. */
-static void drop_set_id(struct op *op, const struct node *n, struct change *c)
+/* As the kernel asks a file system that says HANDLE_KILLPRIV. The set-gid bit of what the
+ * group may not execute only who is in that group leaves. */
+void plan_drop_set_id(struct op *op, const struct node *n, struct change *c)
 {
 	uint32_t mode = c->fields & HAS_MODE ? c->mode : n->mode;
 	uint32_t drop = S_ISUID;
 
-	if (mode & S_IXGRP) {
+	if ((mode & S_ISGID) &&
+		((mode & S_IXGRP) || !permission_in_group(op->s, &op->caller, n->gid))) {
 		drop |= S_ISGID;
 	}
 	if (op->caller.uid != 0 && (mode & drop) && S_ISREG(mode)) {
 		c->fields |= HAS_MODE;
 		c->mode = mode & ~drop;
 	}
-}
-
-/* May the caller write to n, whose maker he is not? */
-static bool may_write(const struct op *op, const struct node *n)
-{
-	const struct store_caller *who = &op->caller;
-
-	if (who->uid == 0) {
-		return true;
-	}
-	if (who->uid == n->uid) {
-		return n->mode & S_IWUSR;
-	}
-	if (who->gid == n->gid || (op->s->config.in_group && who->pid > 0 &&
-					  op->s->config.in_group(who->pid, n->gid))) {
-		return n->mode & S_IWGRP;
-	}
-	return n->mode & S_IWOTH;
 }
 
 /* The name of a pending node: free, or another's by now, who then is *target. */
@@ -203,7 +187,7 @@ static int plan_new_name(struct op *op, struct node *n, struct node **target, st
 			return STORE_EXISTS;
 		}
 		*target = e->node;
-		return may_write(op, e->node) ? 0 : -EACCES;
+		return permission_to_write(op->s, &op->caller, e->node) ? 0 : -EACCES;
 	}
 	rc = quota_may_add(op->s, parent, false);
 	rc = rc ? rc : op_clear(op, parent, name);
@@ -231,6 +215,13 @@ static int check_size(struct op *op, const struct node *n, const struct change *
 		return STORE_FULL;
 	}
 	return quota_may_grow(op->s, quota_place(op->s, n), before, after + attributes);
+}
+
+/* Its deadline has passed since the op was made. Swept away, n may be a node again that
+ * is to make the key anew, as for an op that comes later; or it stays as it is. */
+static int gone_before_plan(struct op *op, const struct node *n)
+{
+	return n->names && n == op->node && !op->swept ? OP_SWEEP : store_gone(op->s, n);
 }
 
 int plan_value(struct op *op, struct value *value, bool keep_ttl)
@@ -276,7 +267,7 @@ int plan_value(struct op *op, struct value *value, bool keep_ttl)
 	} else {
 		e = tree_name(&s->tree, n, op->moment.elapsed);
 		if (!e && (n->names || n->is_expired)) {
-			return store_gone(s, n); /* expired, and not to be made anew */
+			return gone_before_plan(op, n);
 		}
 		op->local = !e;
 		rc = e ? op_place(op, e->parent, entry_name(e), &c->place) : 0;
@@ -286,7 +277,7 @@ int plan_value(struct op *op, struct value *value, bool keep_ttl)
 	}
 	/* An empty key that is made set-id was not written to. */
 	if (!n->is_pending || value) {
-		drop_set_id(op, n, c);
+		plan_drop_set_id(op, n, c);
 	}
 	plan_times(op, n, c);
 	rc = plan_staged(op, c);
@@ -602,7 +593,7 @@ static int plan_append(struct op *op)
 	c->offset = offset;
 	op->made = n->ino;
 	if (!e && (n->names || n->is_expired)) {
-		return store_gone(s, n);
+		return gone_before_plan(op, n);
 	}
 	op->local = !e;
 	if (!e) {
@@ -619,7 +610,7 @@ static int plan_append(struct op *op)
 		return -ENOMEM;
 	}
 	c->place = place;
-	drop_set_id(op, n, c);
+	plan_drop_set_id(op, n, c);
 	rc = plan_deadlines(op, n, DEADLINE_PLAIN_WRITE, 1);
 	if (rc == 0 && op->n_changes == 2 && op->changes[1].fields == 0) {
 		op->n_changes--;

@@ -256,6 +256,17 @@ static bool is_failure_of_log(int status)
 	return status != -ENOSPC && status != -ENOMEM && status != -EFBIG && status != -EINVAL;
 }
 
+static void put_first(struct op *op)
+{
+	struct store *s = op->s;
+
+	op->next = s->queue;
+	if (!s->queue) {
+		s->queue_tail = &op->next;
+	}
+	s->queue = op;
+}
+
 static void on_append(void *arg, int status)
 {
 	struct op *op = arg;
@@ -265,11 +276,7 @@ static void on_append(void *arg, int status)
 	if (status == BACKEND_CONFLICT) {
 		handover_refused(op);
 		op_reset(op);
-		op->next = s->queue;
-		if (!s->queue) {
-			s->queue_tail = &op->next;
-		}
-		s->queue = op;
+		put_first(op);
 	} else if (status != 0) {
 		if (is_failure_of_log(status) && !s->failed) {
 			s->failed = status;
@@ -321,6 +328,19 @@ static int plan(struct op *op)
 	return rc;
 }
 
+/* The sweep goes before the op, whatever waits already. */
+static void sweep_and_restart(struct op *op)
+{
+	struct op *sweep = store_sweep_op(op->s, op->node);
+
+	op_reset(op);
+	op->swept = true;
+	put_first(op);
+	if (sweep) {
+		put_first(sweep);
+	}
+}
+
 static void start(struct op *op)
 {
 	struct store *s = op->s;
@@ -331,6 +351,8 @@ static void start(struct op *op)
 	}
 	if (rc == OP_NOTHING) {
 		op_end(op, 0);
+	} else if (rc == OP_SWEEP) {
+		sweep_and_restart(op);
 	} else if (rc) {
 		op_end(op, rc);
 	} else if (op->local) {

@@ -19,6 +19,7 @@ struct op;
 
 /* What a plan returns besides store outcomes and errnos. */
 #define OP_NOTHING (-100000) /* success, and there is nothing to change */
+#define OP_SWEEP (-100001)   /* the node's names have expired: sweep them away, and plan again */
 
 /* What was set through a handle and waits for its commit. */
 struct staged {
@@ -72,6 +73,7 @@ struct op {
 	int64_t written_at, changed_at; /* wall: when what was staged was; 0: now */
 	struct staged staged;
 	bool counted;	   /* among the commits of a pending node */
+	bool swept;	   /* once, as OP_SWEEP asked */
 	bool conditional;  /* only at this revision: */
 	uint64_t revision;
 

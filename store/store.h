@@ -451,7 +451,8 @@ void store_end_locks(struct store *s);
 
 /* Users' own, and the user.cubby.* of design 1.3. `flags`: XATTR_CREATE or
  * XATTR_REPLACE. An attribute set by a process that has bytes staged on the
- * key is staged with them. */
+ * key is staged with them. Permission is the caller's to check, except for what takes a
+ * name away: a TTL and the release of a lock (-EACCES, STORE_DENIED). */
 void store_setxattr(struct store *s, const struct store_caller *caller, uint64_t ino,
 	const char *name, struct bytes value, int flags, struct store_reply reply);
 void store_removexattr(struct store *s, const struct store_caller *caller, uint64_t ino,

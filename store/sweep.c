@@ -92,13 +92,18 @@ static struct op *create_end(struct store *s, int (*plan)(struct op *op), struct
 	return op;
 }
 
+struct op *store_sweep_op(struct store *s, struct node *n)
+{
+	return create_end(s, plan_sweep, n, NULL);
+}
+
 void store_sweep(struct store *s, struct node *n)
 {
 	struct op *op;
 
 	for (struct entry *e = n->is_pending ? NULL : n->names; e; e = e->next_name) {
 		if (!tree_alive(&s->tree, e, s->now.elapsed)) {
-			op = create_end(s, plan_sweep, n, NULL);
+			op = store_sweep_op(s, n);
 			if (op) {
 				op_submit(op);
 			}

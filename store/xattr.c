@@ -10,6 +10,7 @@
 #include "store/internal.h"
 
 #include "base/cleanup.h"
+#include "store/permission.h"
 #include "store/update.h"
 
 #include <ctype.h>
@@ -381,27 +382,28 @@ static void set_release(struct store *s, const struct store_caller *caller, stru
 static const struct attribute {
 	const char *name; /* after "user.cubby." */
 	unsigned on;
+	bool ends; /* a name, now or later: who sets it must be allowed to remove that */
 	int (*get)(struct store *s, const struct node *n, struct buffer *out);
 	void (*set)(struct store *s, const struct store_caller *caller, struct node *n,
 		struct bytes value, struct store_reply reply);
 	void (*remove)(struct store *s, const struct store_caller *caller, struct node *n,
 		struct store_reply reply);
 } attributes[] = {
-	{"ttl", KEYS | LOCKS, get_ttl, set_ttl, remove_ttl},
-	{"expires", KEYS | LOCKS, get_expires, NULL, NULL},
-	{"created", ALL, get_created, NULL, NULL},
-	{"modified", ALL, get_modified, NULL, NULL},
-	{"revision", ALL, get_revision, NULL, NULL},
-	{"version", KEYS, get_version, NULL, NULL},
-	{"action", KEYS, get_action, set_action, NULL},
-	{"increment", KEYS, NULL, set_increment, NULL},
-	{"update", KEYS, NULL, set_update, NULL},
-	{"cas", KEYS, NULL, set_cas, NULL},
+	{"ttl", KEYS | LOCKS, true, get_ttl, set_ttl, remove_ttl},
+	{"expires", KEYS | LOCKS, false, get_expires, NULL, NULL},
+	{"created", ALL, false, get_created, NULL, NULL},
+	{"modified", ALL, false, get_modified, NULL, NULL},
+	{"revision", ALL, false, get_revision, NULL, NULL},
+	{"version", KEYS, false, get_version, NULL, NULL},
+	{"action", KEYS, false, get_action, set_action, NULL},
+	{"increment", KEYS, false, NULL, set_increment, NULL},
+	{"update", KEYS, false, NULL, set_update, NULL},
+	{"cas", KEYS, false, NULL, set_cas, NULL},
 	/* To somebody whose lock has gone, whatever is there now. */
-	{"token", ALL, get_token, NULL, NULL},
-	{"holder", ALL, get_holder, NULL, NULL},
-	{"refresh", ALL, NULL, set_refresh, NULL},
-	{"release", ALL, NULL, set_release, NULL},
+	{"token", ALL, false, get_token, NULL, NULL},
+	{"holder", ALL, false, get_holder, NULL, NULL},
+	{"refresh", ALL, false, NULL, set_refresh, NULL},
+	{"release", ALL, true, NULL, set_release, NULL},
 };
 
 static unsigned kind_of(const struct store *s, const struct node *n)
@@ -530,8 +532,8 @@ static int check_name(struct bytes name)
 }
 
 /* Finds the node; for a name of ours, the row or (with *policy) that it is one. */
-static int resolve(struct store *s, uint64_t ino, struct bytes name, struct node **n,
-	const struct attribute **row, bool *policy)
+static int resolve(struct store *s, const struct store_caller *caller, uint64_t ino,
+	struct bytes name, struct node **n, const struct attribute **row, bool *policy)
 {
 	int rc;
 
@@ -539,7 +541,7 @@ static int resolve(struct store *s, uint64_t ino, struct bytes name, struct node
 	*row = NULL;
 	*policy = false;
 	store_now(s);
-	if (!*n || !store_usable(s, *n)) {
+	if (!*n || (!store_usable(s, *n) && !handle_makes_anew(s, handle_of(s, caller, *n)))) {
 		return *n ? store_gone(s, *n) : STORE_NOT_FOUND;
 	}
 	rc = check_name(name);
@@ -554,6 +556,26 @@ static int resolve(struct store *s, uint64_t ino, struct bytes name, struct node
 	return *policy || *row ? 0 : STORE_NO_ATTRIBUTE;
 }
 
+/* The kernel has asked whether the caller may write to the file. But with that alone, in
+ * a sticky directory, one could end another's key and take its name. */
+static int may_end(const struct store *s, const struct store_caller *caller,
+	const struct node *n)
+{
+	const struct entry *lock = NULL;
+	int rc = 0;
+
+	for (const struct entry *e = n->is_pending ? NULL : n->names; e && !lock; e = e->next_name) {
+		lock = tree_lock(&s->tree, e) ? e : NULL;
+	}
+	if (lock) {
+		return permission_to_remove(s, caller, lock);
+	}
+	for (const struct entry *e = n->is_pending ? NULL : n->names; e && !rc; e = e->next_name) {
+		rc = permission_to_remove(s, caller, e);
+	}
+	return rc;
+}
+
 void store_setxattr(struct store *s, const struct store_caller *caller, uint64_t ino,
 	const char *name, struct bytes value, int flags, struct store_reply reply)
 {
@@ -561,7 +583,7 @@ void store_setxattr(struct store *s, const struct store_caller *caller, uint64_t
 	const struct attribute *row;
 	struct node *n;
 	bool policy;
-	int rc = resolve(s, ino, b, &n, &row, &policy);
+	int rc = resolve(s, caller, ino, b, &n, &row, &policy);
 
 	if (rc == STORE_NO_ATTRIBUTE) {
 		rc = STORE_INVALID; /* a name in our space that means nothing here */
@@ -571,6 +593,8 @@ void store_setxattr(struct store *s, const struct store_caller *caller, uint64_t
 		rc = STORE_DENIED;
 	} else if (rc == 0 && (s->failed || s->config.read_only)) {
 		rc = -EROFS;
+	} else if (rc == 0 && row && row->ends) {
+		rc = may_end(s, caller, n);
 	}
 	if (rc) {
 		reply_with(reply, rc, NULL);
@@ -588,7 +612,7 @@ void store_removexattr(struct store *s, const struct store_caller *caller, uint6
 	const struct attribute *row;
 	struct node *n;
 	bool policy;
-	int rc = resolve(s, ino, b, &n, &row, &policy);
+	int rc = resolve(s, caller, ino, b, &n, &row, &policy);
 
 	if (rc == 0 && row && !row->remove) {
 		rc = STORE_DENIED;
@@ -611,7 +635,7 @@ int store_getxattr(struct store *s, const struct store_caller *caller, uint64_t 
 	struct handle *h;
 	struct node *n;
 	bool policy;
-	int rc = resolve(s, ino, b, &n, &row, &policy);
+	int rc = resolve(s, caller, ino, b, &n, &row, &policy);
 
 	out->size = 0;
 	if (rc) {

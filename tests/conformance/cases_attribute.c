@@ -91,7 +91,7 @@ static void root_attributes(struct bench *b)
 	const struct stat attr = {.st_mode = 01777, .st_uid = 3, .st_gid = 4};
 
 	assert_int_equal(bench_getattr(b, ROOT_INO), 0);
-	assert_int_equal(b->st.st_mode, S_IFDIR | 0755);
+	assert_int_equal(b->st.st_mode, S_IFDIR | 0777);
 	assert_int_equal(
 		bench_setattr(b, ROOT_INO, 0, &attr,
 			STORE_SET_MODE | STORE_SET_UID | STORE_SET_GID | STORE_SET_MTIME_NOW),
@@ -148,6 +148,21 @@ static void set_id_is_cleared(struct bench *b)
 	bench_truncate(b, ino, 0);
 	bench_getattr(b, ino);
 	assert_int_equal(b->st.st_mode, S_IFREG | 02744);
+	/* Of a write by one who is not in the group it does not survive. */
+	b->who = &BOB;
+	bench_truncate(b, ino, 0);
+	bench_getattr(b, ino);
+	assert_int_equal(b->st.st_mode, S_IFREG | 0744);
+	b->who = &ALICE;
+	bench_setattr(b, ino, 0, &attr, STORE_SET_MODE);
+	b->who = &BOB;
+	/* truncate(2), as it comes with a mode that the kernel has worked out. */
+	attr.st_mode = 02744;
+	attr.st_size = 0;
+	assert_int_equal(
+		bench_setattr(b, ino, 0, &attr, STORE_SET_MODE | STORE_SET_SIZE), 0);
+	assert_int_equal(b->result.stat.st_mode, S_IFREG | 0744);
+	b->who = &ALICE;
 	attr.st_mode = 06755;
 	bench_setattr(b, ino, 0, &attr, STORE_SET_MODE);
 	bench_open_key(b, ino, O_WRONLY | O_APPEND, &h);
@@ -508,7 +523,60 @@ static void max_keys(struct bench *b)
 	assert_string_equal(bench_list(b, ns), "z d ");
 }
 
+/* A TTL, and the release of a lock, take a name away: who may not unlink it may not do
+ * that either. To write to the key is enough for all the others. */
+static void who_may_end_a_name(struct bench *b)
+{
+	static const struct {
+		mode_t mode; /* of a namespace of alice's, with the group of bob */
+		int alice, bob, carol, of_bobs; /* what it says; the last, of alice on bob's key */
+	} rows[] = {
+		{0777, 0, 0, 0, 0},
+		{0775, 0, 0, -EACCES, 0},
+		{0757, 0, -EACCES, 0, 0},
+		{0577, -EACCES, 0, 0, -EACCES},
+		{0677, -EACCES, 0, 0, -EACCES},
+		{01777, 0, STORE_DENIED, STORE_DENIED, 0},
+		{01755, 0, -EACCES, -EACCES, 0},
+	};
+	const struct store_caller carol = {.uid = 1002, .gid = 1002, .pid = 500};
+	uint64_t ns = bench_namespace(b, ROOT_INO, "ns"), hers, his;
+	struct stat attr = {.st_gid = BOB.gid, .st_uid = BOB.uid, .st_mode = 0666};
+
+	assert_int_equal(bench_setattr(b, ns, 0, &attr, STORE_SET_GID), 0);
+	bench_set(b, ns, "hers", "1");
+	hers = bench_ino(b, ns, "hers");
+	bench_set(b, ns, "his", "1");
+	his = bench_ino(b, ns, "his");
+	bench_setattr(b, his, 0, &attr, STORE_SET_UID);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		attr.st_mode = rows[i].mode;
+		assert_int_equal(bench_setattr(b, ns, 0, &attr, STORE_SET_MODE), 0);
+		assert_int_equal(bench_setxattr(b, hers, "user.cubby.ttl", "9"), rows[i].alice);
+		assert_int_equal(bench_setxattr(b, his, "user.cubby.ttl", "9"), rows[i].of_bobs);
+		b->who = &BOB;
+		assert_int_equal(bench_setxattr(b, hers, "user.cubby.ttl", "9"), rows[i].bob);
+		assert_int_equal(bench_setxattr(b, hers, "user.cubby.increment", "1"), 0);
+		b->who = &carol;
+		assert_int_equal(bench_setxattr(b, hers, "user.cubby.ttl", "9"), rows[i].carol);
+		assert_int_equal(bench_setxattr(b, hers, "user.cubby.action", "a"), 0);
+		b->who = &ROOT;
+		assert_int_equal(bench_setxattr(b, hers, "user.cubby.ttl", "9"), 0);
+		b->who = &ALICE;
+	}
+	/* All of its names would end. */
+	attr.st_mode = 01777;
+	bench_setattr(b, ns, 0, &attr, STORE_SET_MODE);
+	assert_int_equal(bench_link(b, his, ROOT_INO, "link"), 0);
+	b->who = &carol;
+	assert_int_equal(bench_setxattr(b, his, "user.cubby.ttl", "0"), STORE_DENIED);
+	b->who = &ALICE;
+	assert_int_equal(bench_setxattr(b, his, "user.cubby.ttl", "0"), 0);
+	assert_null(bench_get(b, ROOT_INO, "link"));
+}
+
 const struct test_case attribute_cases[] = {
+	{"who_may_end_a_name", who_may_end_a_name},
 	{"setattr_flags", setattr_flags},
 	{"root_attributes", root_attributes},
 	{"root_is_kept", root_is_kept},

@@ -51,6 +51,31 @@ static int with_token(struct bench *b, uint64_t ino, const char *attribute, uint
 	return bench_setxattr(b, ino, attribute, text);
 }
 
+/* In a sticky directory, as /tmp is: only its holder, and only his own. */
+static void released_by_others(struct bench *b)
+{
+	const struct stat sticky = {.st_mode = 01777};
+	uint64_t locks, ino, token;
+
+	b->who = &ROOT;
+	locks = locks_of(b, "30");
+	assert_int_equal(bench_setattr(b, locks, 0, &sticky, STORE_SET_MODE), 0);
+	b->who = &ALICE;
+	assert_int_equal(take(b, locks, "a"), 0);
+	ino = bench_ino(b, locks, "a");
+	token = token_of(b, locks, "a");
+	b->who = &BOB;
+	assert_int_equal(with_token(b, ino, RELEASE, token), STORE_DENIED);
+	assert_int_equal(bench_setxattr(b, ino, TTL, "0"), STORE_DENIED);
+	assert_int_equal(with_token(b, ino, REFRESH, token), 0); /* as touch(1) */
+	assert_int_equal(bench_link(b, ino, ROOT_INO, "a"), 0);
+	assert_int_equal(bench_setxattr(b, ino, TTL, "0"), STORE_DENIED); /* the lock's is meant */
+	b->who = &ALICE;
+	assert_int_equal(token_of(b, locks, "a"), token);
+	assert_int_equal(with_token(b, ino, RELEASE, token), 0);
+	assert_int_equal(bench_ino(b, locks, "a"), 0);
+}
+
 /* --- taking ----------------------------------------------------------------- */
 
 enum way { EXCL, MKDIR, MKNOD, FIFO, LINK, SYMLINK, NOREPLACE, N_WAYS };
@@ -665,6 +690,7 @@ static void policies(struct bench *b)
 }
 
 const struct test_case lock_cases[] = {
+	{"released_by_others", released_by_others},
 	{"every_way_takes", every_way_takes},
 	{"what_takes_none", what_takes_none},
 	{"narrowed_by_a_suffix", narrowed_by_a_suffix},

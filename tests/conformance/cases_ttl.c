@@ -450,9 +450,81 @@ static void attributes_expire_with_the_key(struct bench *b)
 	bench_check_durable(b);
 }
 
+/* Attributes that are set through a descriptor go with what is written through it, also
+ * if the key has expired meanwhile. */
+static void attributes_of_what_makes_it_anew(struct bench *b)
+{
+	const struct stat times = {.st_mtim = {.tv_sec = 5}};
+	uint64_t ino = key_with_ttl(b, ROOT_INO, "k", "1"), handle;
+
+	for (int swept = 0; swept < 2; swept++) {
+		assert_int_equal(bench_open_key(b, ino, O_WRONLY | O_TRUNC, &handle), 0);
+		assert_int_equal(bench_write(b, handle, "new", 0), 0);
+		bench_advance(b, 2 * SECOND);
+		if (swept) {
+			bench_sweep(b);
+		}
+		assert_int_equal(bench_setattr(b, ino, handle, &times, STORE_SET_MTIME), 0);
+		assert_int_equal(bench_setxattr(b, ino, "user.cubby.ttl", "1"), 0);
+		assert_int_equal(bench_setxattr(b, ino, "user.mine", "x"), 0);
+		assert_int_equal(bench_close_key(b, handle), 0);
+		assert_string_equal(bench_get(b, ROOT_INO, "k"), "new");
+		ino = bench_ino(b, ROOT_INO, "k");
+		assert_string_equal(bench_xattr(b, ino, "user.cubby.ttl"), "1.000000");
+		assert_string_equal(bench_xattr(b, ino, "user.mine"), "x");
+		assert_int_equal(bench_getattr(b, ino), 0);
+		assert_int_equal(b->st.st_mtim.tv_sec, 5);
+		bench_check_durable(b);
+		ino = bench_ino(b, ROOT_INO, "k");
+	}
+	/* Nothing is staged: there is nothing to set. */
+	assert_int_equal(bench_open_key(b, ino, O_WRONLY, &handle), 0);
+	bench_advance(b, 2 * SECOND);
+	assert_int_equal(bench_setxattr(b, ino, "user.mine", "x"), STORE_NOT_FOUND);
+	assert_int_equal(bench_setattr(b, ino, handle, &times, STORE_SET_MTIME), STORE_NOT_FOUND);
+	assert_int_equal(bench_close_key(b, handle), 0);
+	assert_null(bench_get(b, ROOT_INO, "k"));
+}
+
+/* Between any two looks at the clock that a write or a close takes. */
+static void a_deadline_while_it_commits(struct bench *b)
+{
+	uint64_t ino, handle;
+	unsigned anew = 0;
+
+	for (int64_t before = 0; before < 20; before++) {
+		ino = key_with_ttl(b, ROOT_INO, "k", "10");
+		assert_int_equal(bench_open_key(b, ino, O_WRONLY | O_TRUNC, &handle), 0);
+		assert_int_equal(bench_write(b, handle, "late", 0), 0);
+		bench_advance(b, 10 * SECOND - before);
+		b->clock.step = 1;
+		assert_int_equal(bench_close_key(b, handle), 0);
+		b->clock.step = 0;
+		bench_advance(b, SECOND);
+		assert_string_equal(bench_get(b, ROOT_INO, "k"), "late");
+		assert_null(bench_xattr(b, bench_ino(b, ROOT_INO, "k"), "user.cubby.ttl"));
+
+		ino = key_with_ttl(b, ROOT_INO, "log", "10");
+		assert_int_equal(bench_open_key(b, ino, O_WRONLY | O_APPEND, &handle), 0);
+		bench_advance(b, 10 * SECOND - before);
+		b->clock.step = 1;
+		assert_int_equal(bench_append(b, handle, "+"), 0);
+		b->clock.step = 0;
+		assert_int_equal(bench_close_key(b, handle), 0);
+		bench_advance(b, SECOND);
+		assert_non_null(bench_get(b, ROOT_INO, "log"));
+		anew += b->size == 1;
+		assert_int_equal(b->text[b->size - 1], '+');
+	}
+	assert_in_range(anew, 1, 19);
+	bench_check_durable(b);
+}
+
 const struct test_case ttl_cases[] = {
 	{"exact_at_the_deadline", exact_at_the_deadline},
 	{"tick_tells_when", tick_tells_when},
+	{"attributes_of_what_makes_it_anew", attributes_of_what_makes_it_anew},
+	{"a_deadline_while_it_commits", a_deadline_while_it_commits},
 	{"wall_clock_steps", wall_clock_steps},
 	{"attribute_values", attribute_values},
 	{"zero_expires_at_once", zero_expires_at_once},

@@ -76,6 +76,7 @@ void bench_init(struct bench *b, enum bench_kind kind)
 	b->config.clock = &b->clock.base;
 	b->config.process_of = process_of;
 	b->config.uid = 0;
+	b->config.mode = 0777; /* the kernel is not there to ask */
 	b->config.gid = 0;
 	b->config.locks_ttl = 0; /* the cases begin with an empty root */
 	late_reset();

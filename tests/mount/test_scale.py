@@ -13,6 +13,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from harness import PLAIN, check, deadline, equal, main
 from crew import LONG, Crew, numbers
+from usage import memory
 
 KEYS = 1000000 if LONG else 200000
 SMALL, BATCHES = 1000, 20
@@ -25,18 +26,6 @@ def make_keys(directory, first, last):
     for number in range(first, last):
         os.close(os.open("key-%07d" % number, os.O_WRONLY | os.O_CREAT | os.O_EXCL, dir_fd=at))
     os.close(at)
-
-
-def memory(m):
-    """Resident bytes of the daemon and what it has forked."""
-    total = 0
-    pids = [m.worker]
-    for pid in pids:
-        with open("/proc/%d/status" % pid) as f:
-            total += sum(int(line.split()[1]) << 10 for line in f if line.startswith("VmRSS:"))
-        with open("/proc/%d/task/%d/children" % (pid, pid)) as f:
-            pids += [int(word) for word in f.read().split()]
-    return total
 
 
 def list_count(directory):

@@ -8,6 +8,7 @@ the key. Waiting for a deadline is the one use of sleep here. (Promise 5; item 6
 A clock that is set back must not revive a key: that needs a clock of its own,
 and is tested in the unit tests of the store.
 """
+import contextlib
 import datetime
 import errno
 import os
@@ -486,6 +487,23 @@ def test_namespace_of_expired_keys_is_empty(m):
         os.rmdir(m.path("d"))
     wait_until(max(expires(m, "d/%d" % n) for n in range(10)))
     os.rmdir(m.path("d"))
+
+
+@mount_only
+def test_set_while_it_expires(m):
+    """`echo v > k` succeeds whenever the deadline of the old value passes: between lookup and
+    open, open and write, write and close. So does the TTL that is set with it."""
+    path, end, rounds, anew = m.path("k"), time.monotonic() + 2, 0, 0
+    while time.monotonic() < end or rounds < 500:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        os.write(fd, b"v")
+        os.setxattr(fd, TTL, b"0.0005")
+        os.close(fd)
+        rounds += 1
+        with contextlib.suppress(FileNotFoundError):
+            anew += m.get("k", "version") == "1"
+    print("# %d sets, at least %d of them made the key anew" % (rounds, anew))
+    check(anew > 10, "the key hardly ever expired")
 
 
 if __name__ == "__main__":
