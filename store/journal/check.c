@@ -4,6 +4,7 @@
 #include "store/journal/check.h"
 
 #include "base/cleanup.h"
+#include "store/disk_directory.h"
 #include "store/journal/scan.h"
 #include "store/journal/segment.h"
 #include "store/journal/watermark.h"
@@ -23,12 +24,13 @@
 
 struct check {
 	struct disk *disk;
+	struct disk_directory *own; /* which that is; NULL: the caller's */
 	const char *directory;
 	const struct check_callbacks *callbacks;
 	struct check_summary *out;
 	struct record_decoder *decoder;
 	struct segment_list segments;
-	int *fds; /* of those; -1: not to be read */
+	int *fds; /* of those; negative: not to be read, or why it cannot be */
 	uint64_t bytes_before, bytes_total;
 
 	/* Of the file under way. */
@@ -258,6 +260,16 @@ static void report_file(struct check *c, const char *what, const char *remedy)
 	report(c, &(struct check_problem){.file = c->name, .what = what, .remedy = remedy});
 }
 
+static void report_no_file(struct check *c, const char *name, int error)
+{
+	report(c, &(struct check_problem){
+			  .file = name,
+			  .what = journal_open_error(error),
+			  .remedy = "put the file back in its place if it is somewhere, else "
+				    "remove it",
+		  });
+}
+
 /* A log behind the end; one without lines is no loss. */
 static void report_behind(struct check *c, const struct segment *s, int fd)
 {
@@ -385,8 +397,11 @@ static int open_all(struct check *c)
 			continue;
 		}
 		c->fds[i] = path ? c->disk->ops->open(c->disk, path, O_RDONLY, 0) : -ENOMEM;
-		if (c->fds[i] < 0) {
+		if (c->fds[i] < 0 && (c->fds[i] == -ENOENT || !disk_is_no_file(c->fds[i]))) {
 			return c->fds[i];
+		}
+		if (c->fds[i] < 0) {
+			continue;
 		}
 		s->size = (uint64_t)c->disk->ops->size(c->disk, c->fds[i]);
 		c->bytes_total += s->size;
@@ -403,6 +418,15 @@ static int check_files(struct check *c)
 	r = synced_read(c->disk, c->directory, &c->synced);
 	if (r == -ENOMEM) {
 		return r;
+	}
+	if (r < 0 && r != -ENOENT) {
+		report_no_file(c, JOURNAL_SYNCED, r);
+	}
+	for (size_t i = 0; i < c->segments.count; i++) {
+		if (c->fds[i] < -1) {
+			segment_name(c->name, c->segments.items[i].kind, c->segments.items[i].base);
+			report_no_file(c, c->name, c->fds[i]);
+		}
 	}
 
 	for (size_t i = 0; i < c->segments.count; i++) {
@@ -493,6 +517,24 @@ static int check_format(struct check *c, char **error)
 	return 0;
 }
 
+/* See check_owner in journal.c. */
+static void check_owner(struct check *c)
+{
+	struct stat st;
+
+	if (!c->own || disk_directory_stat(c->own, &st) < 0) {
+		return;
+	}
+	if (st.st_mode & (S_IWGRP | S_IWOTH)) {
+		report(c, &(struct check_problem){
+				  .file = ".",
+				  .what = "others than its owner can write to the directory",
+				  .remedy = "look at what is in it, then chmod 700 it; until then "
+					    "it is not mounted",
+			  });
+	}
+}
+
 static int check_all(struct check *c, char **error)
 {
 	int r = 0;
@@ -508,6 +550,7 @@ static int check_all(struct check *c, char **error)
 		r = check_format(c, error);
 	}
 	if (r == 0) {
+		check_owner(c);
 		r = check_files(c);
 	}
 	if (r == 0) {
@@ -531,6 +574,10 @@ int journal_check(struct disk *disk, const char *directory, const struct check_c
 	*out = (struct check_summary){0};
 	*error = NULL;
 	r = record_decoder_create(&c.decoder);
+	if (r == 0 && !disk) {
+		r = disk_directory_open(&c.own, directory, false);
+		c.disk = r < 0 ? NULL : disk_directory_disk(c.own);
+	}
 	if (r == 0) {
 		r = check_all(&c, error);
 	}
@@ -539,6 +586,7 @@ int journal_check(struct disk *disk, const char *directory, const struct check_c
 		*error = NULL;
 	}
 	close_all(&c);
+	disk_directory_close(c.own);
 	record_decoder_destroy(c.decoder);
 	return r;
 }

@@ -395,11 +395,12 @@ static int scan_segment(struct replay *p, struct segment *s, bool last, struct s
 	};
 	p->fd = open_segment(j, s, O_RDONLY);
 	if (p->fd < 0) {
-		if (p->fd != -ENOENT && p->fd != -EIO && p->fd != -ELOOP) {
+		if (p->fd != -EIO && !disk_is_no_file(p->fd)) {
 			log_error("cannot open %s/%s: %s", j->directory, p->name, strerror(-p->fd));
 			return p->fd;
 		}
-		log_warning("%s/%s cannot be read: %s", j->directory, p->name, strerror(-p->fd));
+		log_warning("%s/%s cannot be read: %s", j->directory, p->name,
+			journal_open_error(p->fd));
 		j->usage.damaged_lines++;
 		out->unreadable = 1;
 		p->unreadable = true;
@@ -733,7 +734,12 @@ static int replay_all(struct replay *p)
 	if (r == -ENOMEM) {
 		return r;
 	}
-	r = 0; /* any other error leaves it unknown */
+	if (r < 0 && r != -ENOENT) {
+		log_warning("%s/" JOURNAL_SYNCED " cannot be read: %s", j->directory,
+			journal_open_error(r));
+		j->usage.damaged_lines++;
+	}
+	r = 0; /* it is unknown then */
 	j->said_synced = p->synced;
 	drop_unfinished(j);
 	snapshot = segment_list_mark_stale(&j->segments);

@@ -174,6 +174,20 @@ struct segment *segment_list_mark_stale(struct segment_list *l)
 	return newest;
 }
 
+const char *journal_open_error(int error)
+{
+	switch (error) {
+	case -ELOOP:
+		return "it is a symbolic link, which is not followed";
+	case -EISDIR:
+		return "it is a directory";
+	case -ENXIO:
+		return "it is no regular file";
+	default:
+		return strerror(-error);
+	}
+}
+
 char *journal_path(const char *directory, const char *name)
 {
 	char *path;

@@ -74,6 +74,9 @@ int segment_list_read(struct segment_list *l, struct disk *disk, const char *dir
  * the snapshot has all they have. */
 struct segment *segment_list_mark_stale(struct segment_list *l);
 
+/* Why a file of the store could not be opened, in words. */
+const char *journal_open_error(int error);
+
 /* "DIRECTORY/NAME", owned by the caller; NULL without memory. */
 char *journal_path(const char *directory, const char *name);
 
