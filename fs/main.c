@@ -18,10 +18,12 @@
 #include "fs/mapping.h"
 #include "fs/ops.h"
 #include "fs/options.h"
+#include "fs/privileges.h"
 #include "fs/process.h"
 #include "fs/session.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,6 +76,7 @@ struct run {
 	struct daemon *daemon;
 	struct announcer *announcer;
 	struct holders *holders;
+	struct session *session;
 	const char *dir;
 	dev_t device; /* of the mount, once it answers */
 	struct progress progress;
@@ -187,14 +190,14 @@ static void on_ready(void *arg)
 		run->device = m.device;
 	}
 	mountinfo_finish(&m);
-	announcer_start(run->announcer, run->dir);
+	announcer_start(run->announcer, run->dir, session_clone(run->session));
 	daemon_ready(run->daemon);
 }
 
-static int serve(struct run *run, struct frontend *fe, const struct options *o,
-	const char *location)
+static int serve(struct run *run, struct frontend *fe)
 {
 	struct loop loop = {
+		.session = run->session,
 		.store = fe->store,
 		.announcer = fe->announcer,
 		.events = fe->events,
@@ -202,17 +205,9 @@ static int serve(struct run *run, struct frontend *fe, const struct options *o,
 		.ready = on_ready,
 		.arg = run,
 	};
-	int r = session_create(&loop.session, o, location, fe);
+	int r = session_mount(run->session);
 
-	if (r < 0) {
-		return r;
-	}
-	r = session_mount(loop.session, run->dir);
-	if (r == 0) {
-		r = loop_run(&loop);
-	}
-	session_destroy(loop.session);
-	return r;
+	return r < 0 ? r : loop_run(&loop);
 }
 
 static int run(struct daemon *d, const struct options *o, const char *location, const char *dir)
@@ -223,12 +218,23 @@ static int run(struct daemon *d, const struct options *o, const char *location, 
 	int r;
 
 	loop_block_signals();
+	/* From here on there are no more rights than it takes to serve the mount: before
+	 * anything is read that others wrote, and before there is any thread. */
+	if (session_create(&state.session, o, location, dir, &fe) < 0) {
+		return status;
+	}
+	if (privileges_drop() < 0) {
+		session_destroy(state.session);
+		return status;
+	}
 	r = holders_create(&state.holders);
 	if (r < 0) {
 		log_error("%s", strerror(-r));
+		session_destroy(state.session);
 		return status;
 	}
 	if (open_store(&fe.store, o, location, &state) < 0) {
+		session_destroy(state.session);
 		holders_destroy(state.holders);
 		return status;
 	}
@@ -240,9 +246,10 @@ static int run(struct daemon *d, const struct options *o, const char *location, 
 	state.announcer = fe.announcer;
 	if (r < 0) {
 		log_error("%s", strerror(-r));
-	} else if (serve(&state, &fe, o, location) == 0) {
+	} else if (serve(&state, &fe) == 0) {
 		status = STATUS_OK;
 	}
+	session_destroy(state.session);
 	announcer_stop(fe.announcer);
 	mapping_destroy(fe.mapping);
 	events_destroy(fe.events);
@@ -359,11 +366,26 @@ static int start(const struct arguments *a)
 	return run(&d, &a->options, store, dir);
 }
 
+/* The standard descriptors are what their names say, or at least nothing else: a socket
+ * that got such a number would be written to. */
+static void open_standard_files(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDWR);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0) {
+		close(fd);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	struct arguments a = {.store = NULL};
 	int status;
 
+	open_standard_files();
 	log_init("cubbyfs", LOG_INFO);
 	options_init(&a.options);
 	status = parse(&a, argc, argv);

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 The cubbyfs authors */
 
-/* Mounting. libfuse opens /dev/fuse and calls mount(2), or fusermount3 for a
- * user; what goes wrong there it (or fusermount3) prints to stderr in lines of
- * its own. While it does, stderr is a file in memory, and the last line of it
- * becomes the reason in the one line that we print.
+/* Mounting is done by another process (mounter.h); libfuse gets the descriptor of
+ * /dev/fuse that comes of it by the name /dev/fd/N, and then thinks of unmounting as
+ * somebody else's matter.
  *
  * The mount point may be an autofs trigger that waits for this very mount
  * (systemd's x-systemd.automount). The process group that systemd gave us is
@@ -21,21 +20,19 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "fs/mounter.h"
 #include "fs/ops.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fuse.h>
-#include <signal.h>
-#include <spawn.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #ifndef FUSE_DIRECT_IO_ALLOW_MMAP
@@ -47,15 +44,13 @@
 
 #define WANTED_FLAGS ((uint64_t)FUSE_PARALLEL_DIROPS | (uint64_t)FUSE_DIRECT_IO_ALLOW_MMAP)
 
-extern char **environ;
-
 struct session {
 	struct fuse_session *fuse;
 	struct frontend *fe;
-	bool mounted;
-	char *dir; /* until it is detached; owned */
+	struct mounter *mounter;
+	bool attached; /* mounted, and not detached by us */
+	char *dir;
 	unsigned long flags; /* of the mount; 0 unless libfuse can't set them all */
-	pid_t unmounter; /* fusermount3 under way, or 0 */
 	uint64_t init;    /* unique number of the INIT request */
 	uint64_t offered; /* its flags */
 	bool ready;
@@ -205,24 +200,34 @@ log_of_libfuse(enum fuse_log_level level, const char *format, va_list args)
 }
 
 int session_create(struct session **out, const struct options *o, const char *store,
-	struct frontend *fe)
+	const char *dir, struct frontend *fe)
 {
 	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
 	struct session *s = calloc(1, sizeof(*s));
 	int r = s ? add_options(&args, o, store) : -ENOMEM;
 
+	if (s) {
+		s->fe = fe;
+	}
 	if (r == 0) {
 		fuse_set_log_func(log_of_libfuse);
-		s->fe = fe;
 		s->flags = o->nosymfollow ? mount_flags(o) : 0;
-		s->fuse = fuse_session_new(&args, &ops_table, sizeof(ops_table), fe);
-		r = s->fuse ? 0 : -EINVAL;
-	} else {
+		s->dir = strdup(dir);
+		s->fuse = s->dir ? fuse_session_new(&args, &ops_table, sizeof(ops_table), fe) : NULL;
+		r = s->fuse ? 0 : s->dir ? -EINVAL : -ENOMEM;
+	}
+	if (r == -ENOMEM) {
 		log_error("out of memory");
 	}
 	fuse_opt_free_args(&args);
+	if (r == 0) {
+		r = mounter_create(&s->mounter, s->fuse, dir, s->flags);
+		if (r < 0) {
+			log_error("cannot start the process that mounts: %s", strerror(-r));
+		}
+	}
 	if (r < 0) {
-		free(s);
+		session_destroy(s);
 		return r;
 	}
 	fe->session = s;
@@ -254,49 +259,10 @@ static int check_directory(const char *dir)
 	return r;
 }
 
-/* The last line in a file, as libfuse and fusermount3 write them, without the
- * names that they put before it. */
-static void last_line(int fd, char *out, size_t size)
+int session_mount(struct session *s)
 {
-	static const char *const names[] = {"cubbyfs: ", "fuse: ", "fusermount3: "};
-	char text[4096];
-	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
-	char *line;
-
-	text[n > 0 ? n : 0] = 0;
-	for (n = (ssize_t)strlen(text); n > 0 && text[n - 1] == '\n'; n--) {
-		text[n - 1] = 0;
-	}
-	line = strrchr(text, '\n');
-	line = line ? line + 1 : text;
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (strncmp(line, names[i], strlen(names[i])) == 0) {
-			line += strlen(names[i]);
-		}
-	}
-	snprintf(out, size, "%s", line);
-}
-
-static int mount_quietly(struct session *s, const char *dir, char *reason, size_t size)
-{
-	_cleanup_fd_ int words = memfd_create("cubbyfs-mount", MFD_CLOEXEC);
-	_cleanup_fd_ int saved = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
-	int r;
-
-	if (words < 0 || saved < 0 || dup2(words, STDERR_FILENO) < 0) {
-		snprintf(reason, size, "%s", strerror(errno));
-		return -errno;
-	}
-	r = fuse_session_mount(s->fuse, dir);
-	dup2(saved, STDERR_FILENO);
-	last_line(words, reason, size);
-	return r < 0 ? -EIO : 0;
-}
-
-int session_mount(struct session *s, const char *dir)
-{
-	char reason[512];
-	int fd, r = check_directory(dir);
+	char reason[512], name[32];
+	int fd, r = check_directory(s->dir);
 
 	if (r < 0) {
 		return r;
@@ -305,21 +271,21 @@ int session_mount(struct session *s, const char *dir)
 		log_error("option nosymfollow: only root can mount so");
 		return -EPERM;
 	}
-	s->dir = strdup(dir);
-	if (!s->dir) {
-		return -ENOMEM;
+	fd = mounter_mount(s->mounter, reason, sizeof(reason));
+	if (fd < 0) {
+		log_error("cannot mount on %s: %s", s->dir,
+			*reason ? reason : "libfuse says no more");
+		return fd;
 	}
-	r = mount_quietly(s, dir, reason, sizeof(reason));
-	if (r < 0) {
-		log_error("cannot mount on %s: %s", dir, *reason ? reason : "libfuse says no more");
-		free(steal_pointer(&s->dir));
-		return r;
-	}
-	s->mounted = true;
+	s->attached = true;
 	if (*reason) {
 		log_warning("%s", reason);
 	}
-	fd = fuse_session_fd(s->fuse);
+	snprintf(name, sizeof(name), "/dev/fd/%d", fd);
+	if (fuse_session_mount(s->fuse, name) < 0) {
+		close(fd);
+		return -EINVAL; /* libfuse has said why */
+	}
 	if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0) {
 		r = -errno;
 		log_error("/dev/fuse: %m");
@@ -328,46 +294,30 @@ int session_mount(struct session *s, const char *dir)
 	r = fuse_session_custom_io(s->fuse, &handshake, fd);
 	if (r < 0) {
 		log_error("libfuse: %s", strerror(-r));
-		return r;
 	}
-	if (s->flags && mount(NULL, dir, NULL, MS_REMOUNT | MS_BIND | s->flags, NULL) < 0) {
-		r = -errno;
-		log_error("option nosymfollow: %m");
-		return r;
-	}
-	return 0;
+	return r;
+}
+
+int session_clone(struct session *s)
+{
+	return mounter_clone(s->mounter);
 }
 
 void session_detach(struct session *s)
 {
-	char *const args[] = {"fusermount3", "-u", "-q", "-z", "--", s->dir, NULL};
-
-	if (!s->dir) {
-		return;
+	if (s->attached) {
+		s->attached = false;
+		mounter_detach(s->mounter);
 	}
-	if (geteuid() == 0) {
-		if (umount2(s->dir, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 && errno != EINVAL) {
-			log_warning("cannot unmount %s: %m", s->dir);
-		}
-	} else if (posix_spawnp(&s->unmounter, args[0], NULL, NULL, args, environ) != 0) {
-		s->unmounter = 0;
-	}
-	free(steal_pointer(&s->dir));
 }
 
-/* libfuse frees its memory only by unmounting, and by path. Where detach has
- * been called that path may be somebody else's mount by now; so the connection
- * is closed by putting a broken pipe in its place, which libfuse takes for a
- * mount that has ended, and leaves alone. */
-static void hang_up(int fd)
+/* The mount has gone if polling /dev/fuse gives an error. Its place may be somebody else's
+ * by now. */
+static bool is_gone(const struct session *s)
 {
-	int fds[2];
+	struct pollfd p = {.fd = fuse_session_fd(s->fuse)};
 
-	if (pipe2(fds, O_CLOEXEC) == 0) {
-		close(fds[0]);
-		dup2(fds[1], fd);
-		close(fds[1]);
-	}
+	return poll(&p, 1, 0) == 1 && (p.revents & POLLERR);
 }
 
 void session_destroy(struct session *s)
@@ -375,14 +325,13 @@ void session_destroy(struct session *s)
 	if (!s) {
 		return;
 	}
-	if (s->mounted && !s->dir) {
-		hang_up(fuse_session_fd(s->fuse));
+	if (s->attached && !is_gone(s)) {
+		session_detach(s);
 	}
-	fuse_session_unmount(s->fuse);
-	fuse_session_destroy(s->fuse);
-	if (s->unmounter > 0) {
-		waitpid(s->unmounter, NULL, 0);
+	if (s->fuse) {
+		fuse_session_destroy(s->fuse); /* closes the connection */
 	}
+	mounter_destroy(s->mounter);
 	free(s->dir);
 	s->fe->session = NULL;
 	free(s);
