@@ -13,8 +13,10 @@
  * does, stderr is a file in memory, and the last line of it becomes the reason in the
  * one line that the daemon prints.
  *
- * The mount point may be an autofs trigger that waits for this very mount: the process
- * stays in the process group that the daemon was started in (session.c). */
+ * The mount point may be an autofs trigger that waits for this very mount: until the daemon
+ * says that it answers, the process stays in the process group that it was started in, or
+ * its own way there would wait too (session.c). Then, once it has made the private view, it
+ * leaves the terminal and its session. */
 #include "fs/mounter.h"
 
 #include "base/cleanup.h"
@@ -164,6 +166,7 @@ static void answer(const struct job *j, char request)
 	case CLONE:
 		fd = clone_mount(j->dir);
 		a.status = fd < 0 ? fd : 0;
+		setsid();
 		break;
 	case DETACH:
 		a.status = detach(j);
