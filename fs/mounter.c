@@ -112,9 +112,8 @@ static int detach(const struct job *j)
 	int r;
 
 	if (geteuid() == 0) {
-		return umount2(j->dir, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 && errno != EINVAL
-			? -errno
-			: 0;
+		return umount2(j->dir, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 && errno != EINVAL ? -errno
+											    : 0;
 	}
 	r = posix_spawnp(&child, args[0], NULL, NULL, args, environ);
 	if (r == 0) {
@@ -201,8 +200,8 @@ static void __attribute__((noreturn)) serve(struct job j)
 
 /* --- the daemon's side ------------------------------------------------------- */
 
-int mounter_create(struct mounter **out, struct fuse_session *fuse, const char *dir,
-	unsigned long flags)
+int mounter_create(
+	struct mounter **out, struct fuse_session *fuse, const char *dir, unsigned long flags)
 {
 	struct mounter *m = calloc(1, sizeof(*m));
 	int pair[2], r;

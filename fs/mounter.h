@@ -14,8 +14,8 @@ struct mounter;
 /* Forks; before there is any thread, with the signals that end the daemon blocked.
  * `fuse` is a session that is not mounted yet, `dir` an absolute path, `flags` those of
  * mount(2) that libfuse can't set, or 0. 0 or a negative errno. */
-int mounter_create(struct mounter **out, struct fuse_session *fuse, const char *dir,
-	unsigned long flags);
+int mounter_create(
+	struct mounter **out, struct fuse_session *fuse, const char *dir, unsigned long flags);
 
 /* Mounts. A descriptor of /dev/fuse, or a negative errno. `reason` is then why, in words,
  * or else what there is to warn of, or "". */

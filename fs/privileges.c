@@ -32,8 +32,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static const uint64_t kept = UINT64_C(1) << CAP_DAC_OVERRIDE | UINT64_C(1) << CAP_FOWNER |
-	UINT64_C(1) << CAP_SYS_PTRACE;
+static const uint64_t kept =
+	UINT64_C(1) << CAP_DAC_OVERRIDE | UINT64_C(1) << CAP_FOWNER | UINT64_C(1) << CAP_SYS_PTRACE;
 
 /* Without CAP_SETPCAP it stays as it is: then there is nothing that could be gained. */
 static void drop_bounding(void)

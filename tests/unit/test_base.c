@@ -112,16 +112,18 @@ static void printables(void **state)
 	static const struct {
 		const char *text, *shown;
 	} cases[] = {
-		{"", ""},
-		{"plain ~", "plain ~"},
-		{"a\nb\033[1m\177", "a?b?[1m?"},
+		{"", ""}, {"plain ~", "plain ~"}, {"a\nb\033[1m\177", "a?b?[1m?"},
 		{"gr\xc3\xbc\xc3\x9f", "gr\xc3\xbc\xc3\x9f"}, /* 0x9f within a character */
 		{"\xe2\x80\x93 \xf0\x9f\x98\x80", "\xe2\x80\x93 \xf0\x9f\x98\x80"},
-		{"\xc2\x9b" "31m\xc2\xa0", "?" "?31m\xc2\xa0"}, /* CSI */
-		{"\x9b" "31m\xff\xe9", "?31m\xff\xe9"},
-		{"\xe2\x82", "\xe2?"}, /* cut off */
-		{"\xc3", "\xc3"},
-		{"\xc0\x9b", "\xc0?"}, /* too long for what it is */
+		{"\xc2\x9b"
+		 "31m\xc2\xa0",
+			"?"
+			"?31m\xc2\xa0"}, /* CSI */
+		{"\x9b"
+		 "31m\xff\xe9",
+			"?31m\xff\xe9"},
+		{"\xe2\x82", "\xe2?"},                   /* cut off */
+		{"\xc3", "\xc3"}, {"\xc0\x9b", "\xc0?"}, /* too long for what it is */
 	};
 
 	(void)state;
