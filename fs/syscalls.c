@@ -22,131 +22,34 @@
 #include <sys/socket.h>
 #include <termios.h>
 
+/* clang-format off */
 static const char *const allowed[] = {
 	/* descriptors and their bytes */
-	"close",
-	"close_range",
-	"dup",
-	"dup2",
-	"dup3",
-	"fcntl",
-	"fcntl64",
-	"lseek",
-	"_llseek",
-	"pipe",
-	"pipe2",
-	"pread64",
-	"preadv",
-	"pwrite64",
-	"pwritev",
-	"read",
-	"readv",
-	"write",
+	"close", "close_range", "dup", "dup2", "dup3", "fcntl", "fcntl64", "lseek", "_llseek",
+	"pipe", "pipe2", "pread64", "preadv", "pwrite64", "pwritev", "read", "readv", "write",
 	"writev",
 	/* files: the store, /proc, the announcer's on the mount */
-	"access",
-	"chdir",
-	"faccessat",
-	"faccessat2",
-	"fadvise64",
-	"fallocate",
-	"fchmod",
-	"fdatasync",
-	"flock",
-	"fstat",
-	"fstat64",
-	"fstatat64",
-	"fstatfs",
-	"fstatfs64",
-	"fsync",
-	"ftruncate",
-	"ftruncate64",
-	"getcwd",
-	"getdents64",
-	"lstat",
-	"mkdirat",
-	"mknodat",
-	"newfstatat",
-	"open",
-	"openat",
-	"openat2",
-	"readlink",
-	"readlinkat",
-	"renameat",
-	"renameat2",
-	"stat",
-	"statfs",
-	"statfs64",
-	"statx",
-	"symlinkat",
-	"umask",
-	"unlinkat",
-	"utimensat",
-	"utimensat_time64",
+	"access", "chdir", "faccessat", "faccessat2", "fadvise64", "fallocate", "fchmod",
+	"fdatasync", "flock", "fstat", "fstat64", "fstatat64", "fstatfs", "fstatfs64", "fsync",
+	"ftruncate", "ftruncate64", "getcwd", "getdents64", "lstat", "mkdirat", "mknodat",
+	"newfstatat", "open", "openat", "openat2", "readlink", "readlinkat", "renameat",
+	"renameat2", "stat", "statfs", "statfs64", "statx", "symlinkat", "umask", "unlinkat",
+	"utimensat", "utimensat_time64",
 	/* waiting */
-	"clock_nanosleep",
-	"clock_nanosleep_time64",
-	"epoll_create1",
-	"epoll_ctl",
-	"epoll_pwait",
-	"epoll_wait",
-	"eventfd2",
-	"futex",
-	"futex_time64",
-	"nanosleep",
-	"poll",
-	"ppoll",
-	"ppoll_time64",
-	"restart_syscall",
-	"sched_yield",
-	"signalfd4",
-	"wait4",
+	"clock_nanosleep", "clock_nanosleep_time64", "epoll_create1", "epoll_ctl",
+	"epoll_pwait", "epoll_wait", "eventfd2", "futex", "futex_time64", "nanosleep", "poll",
+	"ppoll", "ppoll_time64", "restart_syscall", "sched_yield", "signalfd4", "wait4",
 	"waitid",
 	/* memory and threads */
-	"brk",
-	"exit",
-	"exit_group",
-	"madvise",
-	"memfd_create",
-	"mmap",
-	"mmap2",
-	"mprotect",
-	"mremap",
-	"munmap",
-	"rseq",
-	"rt_sigaction",
-	"rt_sigpending",
-	"rt_sigprocmask",
-	"rt_sigreturn",
-	"sched_getaffinity",
-	"set_robust_list",
-	"setsid",
-	"sigaltstack",
+	"brk", "exit", "exit_group", "madvise", "memfd_create", "mmap", "mmap2", "mprotect",
+	"mremap", "munmap", "rseq", "rt_sigaction", "rt_sigpending", "rt_sigprocmask",
+	"rt_sigreturn", "sched_getaffinity", "set_robust_list", "setsid", "sigaltstack",
 	/* who and when */
-	"clock_getres",
-	"clock_gettime",
-	"clock_gettime64",
-	"getegid",
-	"geteuid",
-	"getgid",
-	"getpid",
-	"getppid",
-	"getrandom",
-	"getrlimit",
-	"gettid",
-	"gettimeofday",
-	"getuid",
-	"pidfd_open",
-	"sysinfo",
-	"time",
-	"ugetrlimit",
-	"uname",
+	"clock_getres", "clock_gettime", "clock_gettime64", "getegid", "geteuid", "getgid",
+	"getpid", "getppid", "getrandom", "getrlimit", "gettid", "gettimeofday", "getuid",
+	"pidfd_open", "sysinfo", "time", "ugetrlimit", "uname",
 	/* the mounter, syslog(3), sd_notify(3) */
-	"connect",
-	"recvmsg",
-	"sendmsg",
-	"sendto",
-	"shutdown",
+	"connect", "recvmsg", "sendmsg", "sendto", "shutdown",
 };
 
 /* A call with one argument that has to be just this. */
@@ -162,12 +65,16 @@ struct narrow {
 static const struct narrow narrowed[] = {
 	/* threads, no processes, and no namespaces with them */
 	{"clone", 0, CLONE_THREAD | CLONE_NEWNS | CLONE_NEWUSER, CLONE_THREAD},
-	{"unshare", 0, ALL, CLONE_FILES},                          /* the announcer's descriptors */
-	{"socket", 0, INT, AF_UNIX}, {"prlimit64", 2, ALL, 0},     /* to ask */
-	{"prctl", 0, INT, PR_SET_NAME}, {"ioctl", 1, INT, TCGETS}, /* isatty(3) */
-	{"ioctl", 1, INT, TIOCGWINSZ}, {"tgkill", 2, INT, 0}, /* whether there is such a thread */
-	{"tgkill", 2, INT, SIGABRT},                          /* abort(3) */
+	{"unshare", 0, ALL, CLONE_FILES}, /* the announcer's descriptors */
+	{"socket", 0, INT, AF_UNIX},
+	{"prlimit64", 2, ALL, 0}, /* to ask */
+	{"prctl", 0, INT, PR_SET_NAME},
+	{"ioctl", 1, INT, TCGETS}, /* isatty(3) */
+	{"ioctl", 1, INT, TIOCGWINSZ},
+	{"tgkill", 2, INT, 0}, /* whether there is such a thread */
+	{"tgkill", 2, INT, SIGABRT}, /* abort(3) */
 };
+/* clang-format on */
 
 /* A name that this architecture does not have is left out. */
 static int allow(
@@ -183,6 +90,9 @@ static int allow(
 static int fill(scmp_filter_ctx filter)
 {
 	int r = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
+
+	/* By another architecture's numbers only an intruder calls. */
+	r = r ? r : seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
 
 	for (size_t i = 0; r == 0 && i < sizeof(allowed) / sizeof(allowed[0]); i++) {
 		r = allow(filter, allowed[i], 0, NULL);
