@@ -3,6 +3,8 @@
 
 #include "base/log.h"
 
+#include "base/printable.h"
+
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -24,16 +26,6 @@ void log_to_syslog(void)
 {
 	openlog(log_program, LOG_PID, LOG_DAEMON);
 	log_detached = true;
-}
-
-/* Keys have any bytes in their names; a line stays a line all the same. */
-static void flatten(char *s)
-{
-	for (; *s; s++) {
-		if ((unsigned char)*s < 0x20 || *s == 0x7f) {
-			*s = '?';
-		}
-	}
 }
 
 void log_message(int level, const char *format, ...)
@@ -60,7 +52,7 @@ void log_message(int level, const char *format, ...)
 	if (n < 0) {
 		line[prefix] = 0;
 	}
-	flatten(line + prefix);
+	printable_make(line + prefix); /* names have any bytes */
 	if (detached) {
 		syslog(level, "%s", line);
 	} else {

@@ -3,6 +3,8 @@
 
 #include "cli/command.h"
 
+#include "base/cleanup.h"
+#include "base/printable.h"
 #include "cli/duration.h"
 
 #include <ctype.h>
@@ -104,10 +106,14 @@ void command_duration(const struct command *c, const char *text, char *out)
 
 int command_fail(int code, const char *path, const char *format, ...)
 {
+	_cleanup_free_ char *shown = strdup(path);
 	va_list args;
 
+	if (shown) {
+		printable_make(shown); /* anybody may have given it its name */
+	}
 	fflush(stdout);
-	fprintf(stderr, "cubby: %s: ", path);
+	fprintf(stderr, "cubby: %s: ", shown ? shown : "?");
 	va_start(args, format);
 	vfprintf(stderr, format, args);
 	va_end(args);

@@ -8,6 +8,7 @@
 #include "cli/lock_status.h"
 
 #include "base/cleanup.h"
+#include "base/printable.h"
 #include "cli/command.h"
 #include "cli/json.h"
 
@@ -102,14 +103,15 @@ static const char *member(struct json_object *object, const char *name)
 	return value ? json_object_get_string(value) : "?";
 }
 
-/* A terminal obeys control characters, and a process can have any name. */
+/* A process can have any name, a symlink any target. */
 static void print_line(const char *name, const char *text)
 {
-	printf("%-8s ", name);
-	for (; *text; text++) {
-		putchar((unsigned char)*text < ' ' || *text == '\x7f' ? '?' : *text);
+	_cleanup_free_ char *copy = strdup(text);
+
+	if (copy) {
+		printable_make(copy);
 	}
-	putchar('\n');
+	printf("%-8s %s\n", name, copy ? copy : "?");
 }
 
 static void print_holder(const struct status *s)

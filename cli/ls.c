@@ -6,10 +6,10 @@
 #include "cli/command.h"
 
 #include "base/cleanup.h"
+#include "base/printable.h"
 #include "cli/json.h"
 #include "cli/key.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -112,8 +112,14 @@ static int attributes_read(struct attributes *a, const char *path, mode_t mode)
 
 static void print_name(const struct listing *l, const char *name, mode_t mode)
 {
-	for (; *name; name++) {
-		putchar(l->plain && iscntrl((unsigned char)*name) ? '?' : *name);
+	while (*name) {
+		size_t size = l->plain ? printable_size(name) : 1;
+
+		if (size == 0) {
+			putchar('?');
+		}
+		fwrite(name, 1, size, stdout);
+		name += size ? size : 1;
 	}
 	if (S_ISDIR(mode) && l->end == '\n') {
 		putchar('/');

@@ -20,11 +20,12 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-/* 0 and the directory that STORE names, or an exit code. A directory is never
- * made here, and one that holds nothing is no store. */
-static int find_directory(const char *store, const char **directory)
+/* 0 and the directory that STORE names, absolute and owned by the caller, or an exit
+ * code. A directory is never made here, and one that holds nothing is no store. */
+static int find_directory(const char *store, char **directory)
 {
-	const struct backend_ops *ops = backend_find(store, directory);
+	const char *location;
+	const struct backend_ops *ops = backend_find(store, &location);
 	_cleanup_dir_ DIR *opened = NULL;
 	struct dirent *entry;
 
@@ -35,7 +36,8 @@ static int find_directory(const char *store, const char **directory)
 		return command_fail(EX_UNAVAILABLE, store,
 			"only a store in a directory can be checked or compacted");
 	}
-	opened = opendir(*directory);
+	*directory = realpath(location, NULL);
+	opened = *directory ? opendir(*directory) : NULL;
 	if (!opened) {
 		return command_fail_errno(store, errno);
 	}
@@ -139,7 +141,8 @@ static int run_check(const struct command *c, int argc, char **argv)
 	struct check_callbacks callbacks = {
 		.problem = report, .progress = draw_checking, .arg = &k};
 	struct check_summary summary = {0};
-	const char *store, *directory;
+	_cleanup_free_ char *directory = NULL;
+	const char *store;
 	bool json = false;
 	int rc;
 
@@ -156,7 +159,7 @@ static int run_check(const struct command *c, int argc, char **argv)
 		k.problems = json_object_new_array();
 	}
 	progress_init(&k.progress, "checking");
-	rc = journal_check(&disk_posix, directory, &callbacks, &summary, &error);
+	rc = journal_check(NULL, directory, &callbacks, &summary, &error);
 	progress_finish(&k.progress);
 	if (rc) {
 		json_object_put(k.problems);
@@ -254,7 +257,7 @@ static int compact(struct store *s)
 	return k.rc;
 }
 
-static int open_and_compact(const char *store)
+static int open_and_compact(const char *store, const char *directory)
 {
 	_cleanup_free_ char *error = NULL;
 	struct store_config config;
@@ -263,7 +266,7 @@ static int open_and_compact(const char *store)
 	int rc, closed;
 
 	store_config_init(&config);
-	config.location = store;
+	config.location = directory;
 	config.progress = draw;
 	config.arg = &progress;
 	progress_init(&progress, "reading");
@@ -280,7 +283,8 @@ static int open_and_compact(const char *store)
 
 static int run_compact(const struct command *c, int argc, char **argv)
 {
-	const char *store, *directory;
+	_cleanup_free_ char *directory = NULL;
+	const char *store;
 	uint64_t before, after;
 	bool json = false;
 	int rc;
@@ -299,7 +303,7 @@ static int run_compact(const struct command *c, int argc, char **argv)
 	if (rc) {
 		return command_fail_errno(store, rc);
 	}
-	rc = open_and_compact(store);
+	rc = open_and_compact(store, directory);
 	if (rc) {
 		return rc;
 	}

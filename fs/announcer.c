@@ -27,7 +27,8 @@
  * Then nothing is announced until that ends; the sweeping of expired keys goes on
  * without, and it is logged. The end of the daemon does not depend on it.
  *
- * Whose rights it has. The calls are made with the daemon's, which are root's; so
+ * Whose rights it has. The calls are made with the daemon's, which are root's as far as
+ * files are concerned (privileges.h); so
  * the way to a name is gone with openat2(2), through no symlink and onto no other
  * mount, whatever is put in the place of a namespace meanwhile.
  *
@@ -50,8 +51,6 @@
  * (open_tree(2) with OPEN_TREE_CLONE), which umount(2) does not see; but as long
  * as it is open, the file system lives. So the table of mounts is watched, and
  * when the mount has gone, and all that were bound from it, the clone is closed.
- * Cloning takes CAP_SYS_ADMIN; without it, a child process gets it in a user
- * namespace of its own, clones the mount there, and hands the descriptor back.
  *
  * The descriptors are not shared. If the daemon is killed while the thread waits
  * for an answer, the kernel ends that wait only when the last descriptor of
@@ -79,10 +78,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
-#include <sys/mount.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 
 #define MAX_REMOVALS 1024      /* that are swept away at their leisure */
 #define MAX_JOBS (64 * MAX_REMOVALS) /* with those of names that are made anew at once */
@@ -865,104 +861,6 @@ void announcer_settle(struct announcer *a)
 	a->n_former = 0;
 }
 
-/* --- the private view of the mount ------------------------------------------------ */
-
-static int clone_mount(const char *dir)
-{
-	int fd = (int)syscall(SYS_open_tree, AT_FDCWD, dir, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-
-	return fd < 0 ? -errno : fd;
-}
-
-static int send_fd(int socket, int fd)
-{
-	char control[CMSG_SPACE(sizeof(int))] = {0};
-	char byte = 0;
-	struct iovec data = {.iov_base = &byte, .iov_len = 1};
-	struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = control,
-		.msg_controllen = sizeof(control)};
-	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-
-	header->cmsg_level = SOL_SOCKET;
-	header->cmsg_type = SCM_RIGHTS;
-	header->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(header), &fd, sizeof(fd));
-	return sendmsg(socket, &message, MSG_NOSIGNAL) == 1 ? 0 : -errno;
-}
-
-static int receive_fd(int socket)
-{
-	char control[CMSG_SPACE(sizeof(int))];
-	char byte;
-	struct iovec data = {.iov_base = &byte, .iov_len = 1};
-	struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = control,
-		.msg_controllen = sizeof(control)};
-	struct cmsghdr *header;
-	int fd;
-
-	if (recvmsg(socket, &message, MSG_CMSG_CLOEXEC) != 1) {
-		return -EPERM;
-	}
-	header = CMSG_FIRSTHDR(&message);
-	if (!header || header->cmsg_type != SCM_RIGHTS) {
-		return -EPERM;
-	}
-	memcpy(&fd, CMSG_DATA(header), sizeof(fd));
-	return fd;
-}
-
-/* In a child: only system calls from here on, since other threads' locks were
- * copied as they were. The namespace ends with the child. */
-static void clone_in_namespace(int socket, const char *dir, uid_t uid, gid_t gid)
-{
-	char map[64];
-	int fd, length;
-
-	if (syscall(SYS_unshare, CLONE_NEWUSER | CLONE_NEWNS) != 0) {
-		_exit(1);
-	}
-	/* The same numbers: it is only about the right to clone. */
-	fd = open("/proc/self/setgroups", O_WRONLY | O_CLOEXEC);
-	if (fd >= 0 && write(fd, "deny", 4) != 4) {
-		_exit(1);
-	}
-	length = snprintf(map, sizeof(map), "%u %u 1", (unsigned)uid, (unsigned)uid);
-	fd = open("/proc/self/uid_map", O_WRONLY | O_CLOEXEC);
-	if (fd < 0 || write(fd, map, (size_t)length) != length) {
-		_exit(1);
-	}
-	length = snprintf(map, sizeof(map), "%u %u 1", (unsigned)gid, (unsigned)gid);
-	fd = open("/proc/self/gid_map", O_WRONLY | O_CLOEXEC);
-	if (fd < 0 || write(fd, map, (size_t)length) != length) {
-		_exit(1);
-	}
-	fd = clone_mount(dir);
-	_exit(fd < 0 || send_fd(socket, fd) < 0 ? 1 : 0);
-}
-
-static int clone_without_privilege(const char *dir)
-{
-	const uid_t uid = geteuid();
-	const gid_t gid = getegid();
-	int pair[2], fd;
-	pid_t child;
-
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
-		return -errno;
-	}
-	child = fork();
-	if (child == 0) {
-		clone_in_namespace(pair[1], dir, uid, gid);
-	}
-	close(pair[1]);
-	fd = child < 0 ? -errno : receive_fd(pair[0]);
-	close(pair[0]);
-	if (child > 0) {
-		waitpid(child, NULL, 0);
-	}
-	return fd;
-}
-
 /* --- beginning and end --------------------------------------------------------------- */
 
 int announcer_create(struct announcer **out, struct store *store, struct keep *keep)
@@ -1012,7 +910,7 @@ static int start_thread(struct announcer *a)
 	return 0;
 }
 
-void announcer_start(struct announcer *a, const char *dir)
+void announcer_start(struct announcer *a, const char *dir, int view)
 {
 	struct mountinfo m;
 	int r;
@@ -1021,10 +919,7 @@ void announcer_start(struct announcer *a, const char *dir)
 		a->device = m.device;
 	}
 	mountinfo_finish(&m);
-	a->root = clone_mount(dir);
-	if (a->root == -EPERM) {
-		a->root = clone_without_privilege(dir);
-	}
+	a->root = view;
 	a->mounts = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
 	r = a->root < 0 ? -a->root : a->mounts < 0 || a->device == 0 ? ENOENT : start_thread(a);
 	if (r) {

@@ -32,9 +32,10 @@ struct keep;
 int announcer_create(struct announcer **out, struct store *store, struct keep *keep);
 
 /* The mount answers: from now on events are raised there. `dir` is borrowed for
- * good. Without the right to a private view of the mount, logged, there will be
- * no announcements; that is no failure. */
-void announcer_start(struct announcer *a, const char *dir);
+ * good. `view` is a private view of the mount (clone.h), which it takes over, or why there
+ * is none, a negative errno: then, logged, there will be no announcements; that is no
+ * failure. */
+void announcer_start(struct announcer *a, const char *dir, int view);
 
 /* Readable (POLLPRI | POLLERR) when the table of mounts has changed, then
  * announcer_look is to be called; -1 if it was not started. */

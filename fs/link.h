@@ -15,7 +15,8 @@ enum link_message {
 	LINK_READY = 'r',  /* the mount answers */
 	LINK_ENDED = 'e',  /* and with which status, a byte; the mount is not needed any more */
 	/* From the supervisor. */
-	LINK_MOUNTED = 'm', /* with /dev/fuse */
+	LINK_MOUNTED = 'm', /* with /dev/fuse; then comes */
+	LINK_VIEW = 'v',    /* a private view of the mount, or why there is none, an errno */
 	LINK_FAILED = 'f',  /* there will be no mount; the reason has been logged */
 	LINK_END = 't',	    /* the mount has been taken away */
 	LINK_HAND_OVER = 'h',

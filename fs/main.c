@@ -15,11 +15,13 @@
 #include "fs/worker.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <fuse_lowlevel.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #ifndef CUBBYFS_VERSION
 #define CUBBYFS_VERSION "unknown"
@@ -215,10 +217,26 @@ static int be_worker(const struct arguments *a)
 	return worker_run(&w);
 }
 
+/* The standard descriptors are what their names say, or at least nothing else: a socket
+ * that got such a number would be written to. */
+static void open_standard_files(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDWR);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0) {
+		close(fd);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	struct arguments a = {.store = NULL};
 	int status;
+
+	open_standard_files();
 
 	log_init("cubbyfs", LOG_INFO);
 	options_init(&a.options);

@@ -30,6 +30,8 @@
 #include "base/clock.h"
 #include "base/keep.h"
 #include "base/log.h"
+#include "base/mountinfo.h"
+#include "fs/clone.h"
 #include "fs/daemon.h"
 #include "fs/link.h"
 #include "fs/mount.h"
@@ -64,6 +66,7 @@ struct state {
 	int program;		/* what workers are made from */
 	char path[PATH_MAX];	/* where it was */
 	struct mount *mount;	/* NULL: not yet, or no more */
+	dev_t device;		/* of it, when it was made */
 	int socket;		/* to the worker; -1: there is none */
 	pid_t worker;
 	bool ready;		/* it answers */
@@ -248,6 +251,24 @@ static void let_go(struct state *st, int status)
 
 /* --- what happens ---------------------------------------------------------------- */
 
+/* It is made anew for each worker: as long as one is open somewhere, the connection does not
+ * end with the mount. */
+static void give_view(struct state *st)
+{
+	struct mountinfo m;
+	int fd = -ENOENT;
+
+	if (mountinfo_find(&m, st->s->dir) == 0 && (st->device == 0 || m.device == st->device)) {
+		st->device = m.device;
+		fd = clone_mount(st->s->dir);
+	}
+	mountinfo_finish(&m);
+	link_send(st->socket, LINK_VIEW, fd < 0 ? (unsigned char)-fd : 0, fd);
+	if (fd >= 0) {
+		close(fd);
+	}
+}
+
 static void give_mount(struct state *st)
 {
 	int r = 0;
@@ -257,6 +278,7 @@ static void give_mount(struct state *st)
 	}
 	if (r == 0 && st->mount) {
 		link_send(st->socket, LINK_MOUNTED, 0, mount_fd(st->mount));
+		give_view(st);
 	} else {
 		link_send(st->socket, LINK_FAILED, 0, -1);
 	}

@@ -19,6 +19,7 @@
 #include "fs/loop.h"
 #include "fs/mapping.h"
 #include "fs/ops.h"
+#include "fs/privileges.h"
 #include "fs/process.h"
 #include "fs/session.h"
 #include "store/json.h"
@@ -52,6 +53,7 @@ struct run {
 	struct frontend *fe;
 	struct announcer *announcer;
 	struct holders *holders;
+	int view; /* of the mount, private; or why there is none, a negative errno */
 	bool is_successor; /* of a worker that was killed */
 	dev_t device; /* of the mount, once it answers */
 	struct progress progress;
@@ -193,7 +195,7 @@ static void on_ready(void *arg)
 		run->device = m.device;
 	}
 	mountinfo_finish(&m);
-	announcer_start(run->announcer, run->worker->dir);
+	announcer_start(run->announcer, run->worker->dir, run->view);
 	link_send(LINK_FD, LINK_READY, 0, -1);
 	if (!run->worker->foreground && !run->is_successor) {
 		daemon_detach();
@@ -229,14 +231,23 @@ static int serve(struct run *run)
 		.arg = run,
 	};
 	enum link_message answer;
+	unsigned char byte = 0;
 	int fd = -1;
 
 	link_send(LINK_FD, LINK_OPENED, 0, -1);
 	do {
 		answer = link_receive(LINK_FD, NULL, &fd);
 	} while (answer != LINK_MOUNTED && answer != LINK_FAILED && answer != LINK_CLOSED);
-	if (answer != LINK_MOUNTED ||
-		session_create(&loop.session, run->worker->options, fd, fe) < 0) {
+	if (answer != LINK_MOUNTED) {
+		return -1;
+	}
+	while ((answer = link_receive(LINK_FD, &byte, &run->view)) != LINK_VIEW) {
+		if (answer == LINK_CLOSED) {
+			return -1;
+		}
+	}
+	run->view = run->view < 0 ? -(int)byte : run->view;
+	if (session_create(&loop.session, run->worker->options, fd, fe) < 0) {
 		return -1;
 	}
 	if (loop_run(&loop) == LOOP_HANDED_OVER) {
@@ -304,6 +315,13 @@ int worker_run(const struct worker *w)
 	fcntl(LINK_FD, F_SETFD, FD_CLOEXEC);
 	fcntl(LINK_KEEP_FD, F_SETFD, FD_CLOEXEC);
 	prctl(PR_SET_NAME, "cubbyfs"); /* the name of a program by descriptor is a number */
+	/* From here on there are no more rights than it takes to serve: before anything is
+	 * read that others wrote, and before there is any thread. */
+	r = privileges_drop();
+	if (r < 0) {
+		link_send(LINK_FD, LINK_ENDED, STATUS_NOT_STARTED, -1);
+		return STATUS_NOT_STARTED;
+	}
 	r = keep_open(&fe.keep, LINK_KEEP_FD);
 	if (r == 0 && !w->foreground && keep_find(fe.keep, KEEP_INIT, 0, &init)) {
 		daemon_detach(); /* the terminal is gone already */

@@ -40,7 +40,7 @@ enum backend_outcome {
 };
 
 struct backend_config {
-	struct disk *disk;
+	struct disk *disk; /* NULL: the operating system's, as far as the store's directory */
 	const struct clock *clock;
 	uint64_t segment_size; /* bytes after which a new segment is begun; 0: default (64 MiB) */
 	/* Opens for reading only: no lock taken, nothing repaired or written. */

@@ -9,6 +9,8 @@
  * A disk may be used from several threads at once, on different descriptors. */
 #pragma once
 
+#include <errno.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/statvfs.h>
@@ -19,9 +21,9 @@ struct disk;
 typedef int disk_list_fn(void *arg, const char *name);
 
 struct disk_ops {
-	/* open(2), always with O_CLOEXEC | O_NOFOLLOW. A descriptor or -errno. What is no
-	 * regular file is not opened, and not waited for: -EISDIR, -ELOOP (a symbolic
-	 * link), or -ENXIO (a fifo, a socket, a device). */
+	/* open(2) of a regular file, always with O_CLOEXEC | O_NOFOLLOW. A descriptor or
+	 * -errno: -ELOOP if it is a symbolic link, -EISDIR if it is a directory, -ENXIO if
+	 * it is anything else. A file that is made has this mode, whatever the umask. */
 	int (*open)(struct disk *d, const char *path, int flags, mode_t mode);
 	void (*close)(struct disk *d, int fd);
 
@@ -45,7 +47,7 @@ struct disk_ops {
 
 	int (*rename)(struct disk *d, const char *from, const char *to);
 	int (*unlink)(struct disk *d, const char *path);
-	/* 0 also where it is there already. */
+	/* 0 also where it is there already; -ENOTDIR if that is no directory. */
 	int (*mkdir)(struct disk *d, const char *path, mode_t mode);
 	/* Names in a directory without "." and "..", in no order; a non-zero
 	 * return of fn ends the walk and is returned. */
@@ -60,8 +62,15 @@ struct disk {
 	const struct disk_ops *ops;
 };
 
-/* The operating system's. */
-extern struct disk disk_posix;
+/* Whether a file could not be opened since it is not there, or is no file. */
+static inline bool disk_is_no_file(int error)
+{
+	return error == -ENOENT || error == -ELOOP || error == -EISDIR || error == -ENXIO;
+}
+
+/* Makes a file, in place of whatever has its name: that is removed, and what it
+ * leads to is not touched. A descriptor or -errno. */
+int disk_make(struct disk *d, const char *path, int flags);
 
 /* Writes all of it at `offset`: 0 or the first error (a short write that makes
  * no progress is -ENOSPC). */

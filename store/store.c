@@ -336,7 +336,6 @@ int store_open(struct store **out, const struct store_config *config, char **err
 	}
 	s->config = *config;
 	s->config.clock = config->clock ? config->clock : &clock_system;
-	s->config.disk = config->disk ? config->disk : &disk_posix;
 	s->config.max_value = config->max_value ? config->max_value : STORE_MAX_VALUE_DEFAULT;
 	s->config.compact_min = config->compact_min ? config->compact_min : COMPACT_MIN_DEFAULT;
 	s->queue_tail = &s->queue;

@@ -4,6 +4,7 @@
 #include "store/journal/check.h"
 
 #include "base/cleanup.h"
+#include "store/disk_directory.h"
 #include "store/journal/scan.h"
 #include "store/journal/segment.h"
 #include "store/journal/watermark.h"
@@ -24,6 +25,7 @@
 
 struct check {
 	struct disk *disk;
+	struct disk_directory *own; /* which that is; NULL: the caller's */
 	const char *directory;
 	const struct check_callbacks *callbacks;
 	struct check_summary *out;
@@ -284,10 +286,19 @@ static void report_file(struct check *c, const char *what, const char *remedy)
 	report(c, &(struct check_problem){.file = c->name, .what = what, .remedy = remedy});
 }
 
+/* What is in a file's place. */
+static const char *kind_of(int error)
+{
+	return error == -ELOOP	  ? "it is a symbolic link, not a file"
+	       : error == -EISDIR ? "it is a directory, not a file"
+				  : "it is a fifo, a socket or a device, not a file";
+}
+
 /* Something else is in the file's place. */
 static void report_no_file(struct check *c, int error)
 {
-	report_file(c, error == -EIO ? "the disk cannot open it" : "it is not a file",
+	report_file(c,
+		error == -EIO ? "the disk cannot open it" : kind_of(error),
 		error == -EIO ? "copy the store to another disk while the rest can be read"
 			      : "put the file back, or move what is there away and compact the "
 				"store, which keeps what the other files have");
@@ -436,6 +447,9 @@ static int open_all(struct check *c)
 			}
 			return c->fds[i];
 		}
+		if (c->fds[i] < 0) {
+			continue;
+		}
 		s->size = (uint64_t)c->disk->ops->size(c->disk, c->fds[i]);
 		c->bytes_total += s->size;
 	}
@@ -455,7 +469,7 @@ static int check_files(struct check *c)
 	if (journal_is_no_file(r)) {
 		report(c, &(struct check_problem){
 				  .file = JOURNAL_SYNCED,
-				  .what = "it is not a file",
+				  .what = kind_of(r),
 				  .remedy = "move it away; a daemon that ends writes it anew",
 			  });
 	}
@@ -553,13 +567,31 @@ static int check_format(struct check *c)
 			  .file = JOURNAL_FORMAT,
 			  .line = r == 0,
 			  .what = r == -ENOENT ? "it is missing"
-				  : r < 0      ? "it is not a file"
+				  : r < 0      ? kind_of(r)
 					       : "it is damaged",
 			  .remedy = r < 0 && r != -ENOENT
 					    ? "move it away; mounting the store writes it anew"
 					    : "mounting the store writes it anew",
 		  });
 	return 0;
+}
+
+/* See check_owner in journal.c. */
+static void check_owner(struct check *c)
+{
+	struct stat st;
+
+	if (!c->own || disk_directory_stat(c->own, &st) < 0) {
+		return;
+	}
+	if (st.st_mode & (S_IWGRP | S_IWOTH)) {
+		report(c, &(struct check_problem){
+				  .file = ".",
+				  .what = "others than its owner can write to the directory",
+				  .remedy = "look at what is in it, then chmod 700 it; until then "
+					    "it is not mounted",
+			  });
+	}
 }
 
 static int check_all(struct check *c)
@@ -577,6 +609,7 @@ static int check_all(struct check *c)
 		r = check_format(c);
 	}
 	if (r == 0) {
+		check_owner(c);
 		r = check_files(c);
 	}
 	if (r == 0) {
@@ -601,6 +634,10 @@ int journal_check(struct disk *disk, const char *directory, const struct check_c
 	*out = (struct check_summary){0};
 	*error = NULL;
 	r = record_decoder_create(&c.decoder);
+	if (r == 0 && !disk) {
+		r = disk_directory_open(&c.own, directory, false);
+		c.disk = r < 0 ? NULL : disk_directory_disk(c.own);
+	}
 	if (r == 0) {
 		r = check_all(&c);
 	}
@@ -609,6 +646,7 @@ int journal_check(struct disk *disk, const char *directory, const struct check_c
 		*error = NULL;
 	}
 	close_all(&c);
+	disk_directory_close(c.own);
 	record_decoder_destroy(c.decoder);
 	return r;
 }

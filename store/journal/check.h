@@ -30,7 +30,8 @@ struct check_callbacks {
 	void *arg;
 };
 
-/* 0 whatever it found; a negative errno, and a sentence in *error (owned by
+/* `disk` NULL: the operating system's; `directory` is an absolute path then.
+ * 0 whatever it found; a negative errno, and a sentence in *error (owned by
  * the caller), if there is no store there or it cannot be read. Works beside
  * a running daemon: a last line without its end is then no problem if the
  * store is locked. */

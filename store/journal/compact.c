@@ -247,7 +247,7 @@ static int begin_file(struct journal *j, struct compaction *c, uint64_t next_ino
 		return r;
 	}
 	c->start = c->current.size;
-	c->fd = j->disk->ops->open(j->disk, c->path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	c->fd = disk_make(j->disk, c->path, O_WRONLY);
 	return c->fd < 0 ? c->fd : 0;
 }
 

@@ -23,6 +23,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "store/disk_directory.h"
 #include "store/record.h"
 
 #include <errno.h>
@@ -89,20 +90,69 @@ static void sync_parent(struct journal *j)
 	}
 }
 
+/* The disk: the caller's, or the directory itself, made if need be. */
+static int open_disk(struct journal *j)
+{
+	int r;
+
+	if (j->config.disk) {
+		j->disk = j->config.disk;
+		return j->config.read_only ? 0 : j->disk->ops->mkdir(j->disk, j->directory, 0700);
+	}
+	r = disk_directory_open(&j->own, j->directory, !j->config.read_only);
+	j->disk = r < 0 ? NULL : disk_directory_disk(j->own);
+	return r;
+}
+
+/* Whoever else can write to the directory can give the store another content, or
+ * keep the daemon from its files: that is no store to serve others from. One
+ * that is only read is taken as it is. */
+static int check_owner(struct journal *j, bool fresh, char **error)
+{
+	struct stat st;
+	int r;
+
+	if (!j->own || j->config.read_only) {
+		return 0;
+	}
+	if (fresh) {
+		/* Where there are no modes, there is nothing to lose. */
+		(void)disk_directory_shut(j->own);
+	}
+	r = disk_directory_stat(j->own, &st);
+	if (r < 0) {
+		return r;
+	}
+	if (st.st_uid != geteuid() && st.st_uid != 0) {
+		explain(error,
+			"the store %s belongs to user %u, who could change it at any time: make it "
+			"user %u's (chown), or mount it as user %u",
+			j->directory, st.st_uid, geteuid(), st.st_uid);
+		return -EPERM;
+	}
+	if (st.st_mode & (S_IWGRP | S_IWOTH)) {
+		explain(error,
+			"others than its owner can write to the store %s (mode %04o): look at what "
+			"is in it, then chmod 700 it",
+			j->directory, st.st_mode & 07777);
+		return -EPERM;
+	}
+	return 0;
+}
+
 /* Makes the directory if need be, and looks whether it is one to work in. */
 static int enter_directory(struct journal *j, struct contents *c, char **error)
 {
-	int made = 0, r;
+	int r = open_disk(j);
 
-	if (!j->config.read_only) {
-		made = j->disk->ops->mkdir(j->disk, j->directory, 0700);
+	if (r == 0) {
+		r = j->disk->ops->list(j->disk, j->directory, look_at, c);
 	}
-	r = j->disk->ops->list(j->disk, j->directory, look_at, c);
 	if (r < 0) {
-		if (made < 0) {
-			r = made;
-		}
-		if (r == -ENOTDIR) {
+		if (r == -ELOOP) {
+			explain(error, "the store %s is a symbolic link: give what it leads to",
+				j->directory);
+		} else if (r == -ENOTDIR) {
 			explain(error, "%s is not a directory: give a directory for the store",
 				j->directory);
 		} else if (r == -ENOENT) {
@@ -121,6 +171,10 @@ static int enter_directory(struct journal *j, struct contents *c, char **error)
 			c->foreign > 0 ? " and not empty: give an empty directory, or a new one"
 				       : "");
 		return c->foreign > 0 ? -ENOTEMPTY : -ENOENT;
+	}
+	r = check_owner(j, !c->format && c->segments == 0, error);
+	if (r < 0) {
+		return r;
 	}
 	if (!c->format && c->segments == 0) {
 		sync_parent(j);
@@ -200,7 +254,7 @@ static int write_format(struct journal *j)
 	if (r < 0) {
 		return r;
 	}
-	fd = ops->open(j->disk, fresh, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	fd = disk_make(j->disk, fresh, O_WRONLY);
 	if (fd < 0) {
 		return fd;
 	}
@@ -314,6 +368,7 @@ static void destroy(struct journal *j)
 	if (j->lock_fd >= 0) {
 		j->disk->ops->close(j->disk, j->lock_fd);
 	}
+	disk_directory_close(j->own);
 	if (j->event_fd >= 0) {
 		close(j->event_fd);
 	}
@@ -334,7 +389,6 @@ static int journal_open(struct backend **out, const char *location,
 	}
 	j->base.ops = &backend_journal;
 	j->config = *config;
-	j->disk = config->disk ? config->disk : &disk_posix;
 	j->clock = config->clock ? config->clock : &clock_system;
 	if (j->config.segment_size == 0) {
 		j->config.segment_size = JOURNAL_SEGMENT_SIZE;
@@ -478,7 +532,7 @@ int journal_begin_segment(struct journal *j)
 	}
 	/* A file of that name can only be one that could not be begun before:
 	 * no file of ours holds this revision. */
-	fd = j->disk->ops->open(j->disk, path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	fd = disk_make(j->disk, path, O_RDWR);
 	if (fd < 0) {
 		j->segments.count--;
 		return fd;
@@ -558,7 +612,7 @@ static int append_line(struct journal *j, const struct transition *t)
 	if (r == 0) {
 		r = syncer_reserve(&j->syncer);
 	}
-	if (r == -EIO) {
+	if (r == -EIO || disk_is_no_file(r)) {
 		journal_fail(j, r, "beginning a new file");
 		return -EIO;
 	}

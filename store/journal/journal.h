@@ -25,6 +25,7 @@ struct compaction;
 struct journal {
 	struct backend base;
 	struct disk *disk;
+	struct disk_directory *own; /* which that is; NULL: the caller's */
 	const struct clock *clock;
 	struct backend_config config;
 	char *directory; /* absolute */

@@ -112,7 +112,7 @@ static int add_segments(struct backend_log *l, enum segment_kind kind)
 		if (s->kind == kind && !s->stale) {
 			r = add_segment(l, s);
 			l->first = kind == SEGMENT_SNAPSHOT ? s->base + 1 : l->first;
-			r = r == -ENOENT ? 0 : r; /* it was said to be missing before */
+			r = disk_is_no_file(r) ? 0 : r; /* it was said to be missing before */
 		}
 	}
 	return r;

@@ -771,7 +771,12 @@ static int replay_all(struct replay *p)
 	if (r == -ENOMEM) {
 		return r;
 	}
-	r = 0; /* any other error leaves it unknown */
+	if (r < 0 && r != -ENOENT) {
+		log_warning("%s/" JOURNAL_SYNCED " cannot be read: %s", j->directory,
+			journal_file_error(r));
+		j->usage.damaged_lines++;
+	}
+	r = 0; /* it is unknown then */
 	j->said_synced = p->synced;
 	drop_unfinished(j);
 	snapshot = segment_list_mark_stale(&j->segments);

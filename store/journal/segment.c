@@ -238,7 +238,7 @@ char *journal_path(const char *directory, const char *name)
 
 bool journal_is_no_file(int error)
 {
-	return error == -EISDIR || error == -ELOOP || error == -ENXIO;
+	return error != -ENOENT && disk_is_no_file(error);
 }
 
 const char *journal_file_error(int error)

@@ -5,6 +5,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/printable.h"
 #include "base/progress.h"
 #include "base/table.h"
 
@@ -104,6 +105,35 @@ static void write_log(void)
 	log_debug("not to be seen");
 	log_info("key %s", "a\nb\033[1m");
 	log_error("second");
+}
+
+static void printables(void **state)
+{
+	static const struct {
+		const char *text, *shown;
+	} cases[] = {
+		{"", ""}, {"plain ~", "plain ~"}, {"a\nb\033[1m\177", "a?b?[1m?"},
+		{"gr\xc3\xbc\xc3\x9f", "gr\xc3\xbc\xc3\x9f"}, /* 0x9f within a character */
+		{"\xe2\x80\x93 \xf0\x9f\x98\x80", "\xe2\x80\x93 \xf0\x9f\x98\x80"},
+		{"\xc2\x9b"
+		 "31m\xc2\xa0",
+			"?"
+			"?31m\xc2\xa0"}, /* CSI */
+		{"\x9b"
+		 "31m\xff\xe9",
+			"?31m\xff\xe9"},
+		{"\xe2\x82", "\xe2?"},                   /* cut off */
+		{"\xc3", "\xc3"}, {"\xc0\x9b", "\xc0?"}, /* too long for what it is */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char text[64];
+
+		strcpy(text, cases[i].text);
+		printable_make(text);
+		assert_string_equal(text, cases[i].shown);
+	}
 }
 
 static void log_is_lines(void **state)
@@ -303,6 +333,7 @@ int main(void)
 		cmocka_unit_test(bytes_compare),
 		cmocka_unit_test(clock_formats),
 		cmocka_unit_test(clock_runs),
+		cmocka_unit_test(printables),
 		cmocka_unit_test(log_is_lines),
 		cmocka_unit_test(log_cuts),
 		cmocka_unit_test(progress_shows_on_terminals),

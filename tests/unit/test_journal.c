@@ -541,7 +541,7 @@ static void remove_tree(const char *path)
 
 static int open_real(struct backend **b, const char *path, char **error)
 {
-	struct backend_config config = {.disk = &disk_posix, .clock = &clock_system};
+	struct backend_config config = {.clock = &clock_system};
 
 	*error = NULL;
 	return backend_journal.open(b, path, &config, error);
