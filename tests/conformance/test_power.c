@@ -32,6 +32,8 @@
 /* Replay is one thread. What ThreadSanitizer may find is in the workload, which is whole. */
 #ifdef __SANITIZE_THREAD__
 #define STRIDE 5
+#elif defined(__SANITIZE_ADDRESS__)
+#define STRIDE 2
 #else
 #define STRIDE 1
 #endif
