@@ -9,6 +9,7 @@ import errno
 import json
 import os
 import resource
+import shutil
 import signal
 import socket
 import stat
@@ -589,7 +590,9 @@ def test_planted_links(scratch):
         if os.path.islink(os.path.join(m.store, name)):
             os.unlink(os.path.join(m.store, name))
         for left in os.listdir(m.store):
-            if left not in names:
+            if left == "damaged":
+                shutil.rmtree(os.path.join(m.store, left))
+            elif left not in names:
                 os.unlink(os.path.join(m.store, left))
         os.rename(scratch.path("kept"), os.path.join(m.store, name))
     m.start()
