@@ -343,13 +343,14 @@ static int parse_value(struct parser *p, unsigned depth, struct json_object **ou
 
 static int parse(struct bytes text, unsigned depth_max, struct json_object **out)
 {
-	struct parser p = {.at = text.data, .end = text.data + text.size, .depth_max = depth_max};
+	struct parser p = {.at = text.data, .depth_max = depth_max};
 	int r;
 
 	*out = NULL;
 	if (text.size == 0 || !text_is_utf8(text)) {
 		return -EINVAL;
 	}
+	p.end = text.data + text.size;
 	r = parse_value(&p, 0, out);
 	skip_space(&p);
 	if (r == 0 && p.at != p.end) {
