@@ -119,7 +119,10 @@ static int plain_whole(struct bytes p, struct bytes path)
 	if (slashes % 2 != 0) {
 		return found; /* a plain dot */
 	}
-	/* Also whatever is below a namespace that matches. */
+	/* Also whatever is below a namespace that matches; `**` matches the root. */
+	if (found == 0 && path.size > 0) {
+		found = plain(bytes_of(p.data, p.size - 2), bytes_of(NULL, 0));
+	}
 	for (size_t i = 0; found == 0 && i + 1 < path.size; i++) {
 		if (path.data[i] == '/') {
 			found = plain(bytes_of(p.data, p.size - 2), bytes_of(path.data, i));
