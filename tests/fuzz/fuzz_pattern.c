@@ -87,6 +87,13 @@ static int plain(struct bytes p, struct bytes path)
 	return r == 1 ? plain(p_rest, rest) : r;
 }
 
+/* No path of a store has empty components: what matches them is of no matter. */
+static bool is_path(struct bytes b)
+{
+	return b.size == 0 || (b.data[0] != '/' && b.data[b.size - 1] != '/' &&
+				      !memmem(b.data, b.size, "//", 2));
+}
+
 static bool is_comparable(struct bytes b)
 {
 	unsigned stars = 0;
@@ -123,7 +130,7 @@ static int plain_whole(struct bytes p, struct bytes path)
 	if (found == 0 && path.size > 0) {
 		found = plain(bytes_of(p.data, p.size - 2), bytes_of(NULL, 0));
 	}
-	for (size_t i = 0; found == 0 && i + 1 < path.size; i++) {
+	for (size_t i = 0; found == 0 && i < path.size; i++) {
 		if (path.data[i] == '/') {
 			found = plain(bytes_of(p.data, p.size - 2), bytes_of(path.data, i));
 		}
@@ -141,8 +148,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	}
 	steps = 0;
-	wanted = is_comparable(pattern) && is_comparable(path) ? plain_whole(pattern, path)
-							       : UNKNOWN;
+	wanted = is_comparable(pattern) && is_comparable(path) && is_path(path)
+			 ? plain_whole(pattern, path)
+			 : UNKNOWN;
 	if (wanted == UNKNOWN) {
 		(void)pattern_matches(pattern, path);
 	} else {
