@@ -3,7 +3,8 @@
 
 /* A parser by recursive descent. It makes what json-c's would: integers of 64
  * bits that end at their limits, doubles that keep their text, half of a
- * surrogate pair as U+FFFD, of two fields of one name the last. */
+ * surrogate pair as U+FFFD, of two fields of one name the last. (But json-c 0.16 makes U+FFFD
+ * of whole pairs, too, where the character's lower 16 bits are those of a half.) */
 #include "store/json.h"
 
 #include "base/cleanup.h"

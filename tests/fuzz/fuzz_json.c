@@ -41,6 +41,21 @@ static bool parse_otherwise(struct bytes text, struct json_object **out)
 	return whole;
 }
 
+/* json-c (0.16 at least) takes the characters of U+1D800 to U+1DFFF, and of the same stretch of every
+ * other plane, for halves of a pair when they are escaped. */
+static bool is_misread(struct bytes text)
+{
+	for (size_t i = 0; i + 6 <= text.size; i++) {
+		const char *p = text.data + i;
+
+		if (memcmp(p, "\\u", 2) == 0 && (p[2] | 0x20) == 'd' && p[3] && p[4] && p[5] &&
+			strchr("89abAB", p[3]) && strchr("37bfBF", p[4]) && strchr("67", p[5])) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static void check_json(struct bytes text)
 {
 	struct json_object *object, *other, *back;
@@ -53,7 +68,8 @@ static void check_json(struct bytes text)
 		return;
 	}
 	CHECK(text_is_utf8(text));
-	CHECK(parse_otherwise(text, &other) && json_object_equal(object, other));
+	CHECK(parse_otherwise(text, &other));
+	CHECK(json_object_equal(object, other) || is_misread(text));
 	CHECK(json_write(object, &written) == 0);
 	CHECK(json_parse(written, &back) == 0 && json_object_equal(object, back));
 	json_object_put(other);
