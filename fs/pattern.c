@@ -106,16 +106,20 @@ static bool next_component(struct bytes path, struct bytes *component, struct by
 	return path.size > 0;
 }
 
-static bool path_matches(struct bytes p, struct bytes path)
+/* With `below`, what is below a path that matches does, and the path itself doesn't. */
+static bool path_matches(struct bytes p, struct bytes path, bool below)
 {
 	struct bytes star = {0}, star_at = {0};
 	struct bytes part, p_rest, name, rest;
 	bool has_star = false;
 
-	while (p.size > 0 || path.size > 0) {
+	while (p.size > 0 || path.size > 0 || below) {
 		bool has_part = next_component(p, &part, &p_rest);
 		bool has_name = next_component(path, &name, &rest);
 
+		if (below && !has_part && has_name) {
+			return true;
+		}
 		if (has_part && bytes_equal(part, bytes_of("**", 2))) {
 			has_star = true;
 			star = p = p_rest;
@@ -133,20 +137,19 @@ static bool path_matches(struct bytes p, struct bytes path)
 	return true;
 }
 
-/* Whether `path` is below a namespace that matches. */
-static bool is_below(struct bytes pattern, struct bytes path)
+/* Whether it is NS.*; not so `dir/.*`, nor where the dot has a backslash. */
+static bool has_below(struct bytes pattern)
 {
-	size_t slashes = 0;
+	size_t size = pattern.size - 2, slashes = 0;
 
-	for (size_t i = 0; i < pattern.size; i++) {
-		slashes += pattern.data[i] == '/';
+	if (pattern.size <= 2 || memcmp(pattern.data + size, ".*", 2) != 0 ||
+		pattern.data[size - 1] == '/') {
+		return false;
 	}
-	for (size_t i = 0; i < path.size; i++) {
-		if (path.data[i] == '/' && slashes-- == 0) {
-			return path_matches(pattern, bytes_of(path.data, i));
-		}
+	while (slashes < size && pattern.data[size - slashes - 1] == '\\') {
+		slashes++;
 	}
-	return false;
+	return slashes % 2 == 0;
 }
 
 bool pattern_matches(struct bytes pattern, struct bytes path)
@@ -154,7 +157,7 @@ bool pattern_matches(struct bytes pattern, struct bytes path)
 	if (pattern.size > 0 && pattern.data[0] == '/') {
 		pattern = bytes_of(pattern.data + 1, pattern.size - 1);
 	}
-	return path_matches(pattern, path) ||
-		(pattern.size > 2 && memcmp(pattern.data + pattern.size - 2, ".*", 2) == 0 &&
-			is_below(bytes_of(pattern.data, pattern.size - 2), path));
+	return path_matches(pattern, path, false) ||
+		(has_below(pattern) &&
+			path_matches(bytes_of(pattern.data, pattern.size - 2), path, true));
 }

@@ -15,6 +15,9 @@ int base64_encode(struct bytes in, struct buffer *out)
 	char *to;
 	int r;
 
+	if (left == 0) {
+		return 0;
+	}
 	r = buffer_reserve(out, out->size + base64_encoded_size(in.size));
 	if (r < 0) {
 		return r;

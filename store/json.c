@@ -3,7 +3,8 @@
 
 /* A parser by recursive descent. It makes what json-c's would: integers of 64
  * bits that end at their limits, doubles that keep their text, half of a
- * surrogate pair as U+FFFD, of two fields of one name the last. */
+ * surrogate pair as U+FFFD, of two fields of one name the last. (But json-c 0.16 makes U+FFFD
+ * of whole pairs, too, where the character's lower 16 bits are those of a half.) */
 #include "store/json.h"
 
 #include "base/cleanup.h"
@@ -343,13 +344,14 @@ static int parse_value(struct parser *p, unsigned depth, struct json_object **ou
 
 static int parse(struct bytes text, unsigned depth_max, struct json_object **out)
 {
-	struct parser p = {.at = text.data, .end = text.data + text.size, .depth_max = depth_max};
+	struct parser p = {.at = text.data, .depth_max = depth_max};
 	int r;
 
 	*out = NULL;
 	if (text.size == 0 || !text_is_utf8(text)) {
 		return -EINVAL;
 	}
+	p.end = text.data + text.size;
 	r = parse_value(&p, 0, out);
 	skip_space(&p);
 	if (r == 0 && p.at != p.end) {

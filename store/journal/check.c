@@ -47,7 +47,8 @@ struct check {
 
 	uint64_t snapshot;
 	uint64_t last;
-	uint64_t synced; /* said to have been on the disk */
+	uint64_t said_synced; /* by the file `synced`, to have been on the disk */
+	uint64_t synced;      /* by that or a line */
 	bool searched;   /* for that, everywhere */
 	bool unreadable; /* nothing is taken for torn */
 	char **error;
@@ -390,7 +391,12 @@ static int check_file(struct check *c, const struct segment *s, int fd, bool las
 
 static void report_missing_end(struct check *c)
 {
-	if (c->synced > c->last && !is_held(c)) {
+	if (!watermark_is_possible(c->said_synced, c->last)) {
+		snprintf(c->name, sizeof(c->name), "%s", JOURNAL_SYNCED);
+		report_file(c, "it names a revision that the log cannot have had",
+			"it is not believed, and is written anew when the store is unmounted");
+	}
+	if (watermark_is_possible(c->synced, c->last) && c->synced > c->last && !is_held(c)) {
 		segment_name(c->name, SEGMENT_LOG, c->last + 1);
 		take_gap(c, c->synced + 1, 0, 0);
 		c->last = c->synced;
@@ -462,7 +468,7 @@ static int check_files(struct check *c)
 	bool cut = false;
 	int r;
 
-	r = synced_read(c->disk, c->directory, &c->synced);
+	r = synced_read(c->disk, c->directory, &c->said_synced);
 	if (r == -ENOMEM) {
 		return r;
 	}
@@ -473,6 +479,7 @@ static int check_files(struct check *c)
 				  .remedy = "move it away; a daemon that ends writes it anew",
 			  });
 	}
+	c->synced = c->said_synced;
 
 	for (size_t i = 0; i < c->segments.count; i++) {
 		if (!c->segments.items[i].stale && c->segments.items[i].kind == SEGMENT_LOG) {

@@ -799,7 +799,11 @@ static int replay_all(struct replay *p)
 	}
 	j->last_revision += p->trailing;
 	j->usage.missing_revisions += p->trailing;
-	if (p->synced > j->last_revision) {
+	if (!watermark_is_possible(p->synced, j->last_revision)) {
+		log_warning("%s: revision %" PRIu64 " is said to have been on the disk, which "
+			    "can't be", j->directory, p->synced);
+		j->said_synced = 0;
+	} else if (p->synced > j->last_revision) {
 		/* An end that was on the disk is gone. */
 		j->usage.missing_revisions += p->synced - j->last_revision;
 		j->last_revision = p->synced;

@@ -13,10 +13,19 @@
 
 #include "store/disk.h"
 #include "store/journal/segment.h"
+#include "store/transition.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* The highest revision of which a whole line of the logs, or the file `synced`,
  * says that it and all before it were on the disk. 0 or a negative errno. */
 int watermark_read(
 	struct disk *disk, const char *directory, const struct segment_list *list, uint64_t *out);
+
+/* Whether so much of the end can be missing. If not, what was said is not true; and who believed
+ * it would give out revisions that are too far from the last line to be read again. */
+static inline bool watermark_is_possible(uint64_t synced, uint64_t last)
+{
+	return synced <= last || synced - last < REVISION_GAP_MAX / 2;
+}

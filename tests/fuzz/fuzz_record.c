@@ -64,6 +64,7 @@ static void same_change(const struct change *a, const struct change *b)
 static void same(const struct transition *a, const struct transition *b)
 {
 	CHECK(a->revision == b->revision && a->at == b->at && a->lease == b->lease);
+	CHECK(a->synced == b->synced);
 	CHECK(a->by == b->by && bytes_equal(a->action, b->action));
 	CHECK(a->n_changes == b->n_changes && a->n_changes > 0);
 	for (size_t i = 0; i < a->n_changes; i++) {
@@ -87,6 +88,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	r = record_decode(d, buffer_bytes(&line), &t);
 	CHECK(r >= 0);
 	if (r == RECORD_OK) {
+		(void)transition_is_possible(t);
 		CHECK(record_encode(t, &again) == 0);
 		CHECK(again.size > 0 && again.data[again.size - 1] == '\n');
 		CHECK(!memchr(again.data, '\n', again.size - 1));

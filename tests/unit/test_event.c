@@ -364,6 +364,13 @@ static void patterns(void **state)
 	assert_false(matches("ns.*", "ns"));
 	assert_false(matches("ns.*", "nsx/a"));
 	assert_true(matches("a/*.*", "a/b/c"));
+	assert_true(matches("**/ns.*", "a/b/ns/c/d"));
+	assert_true(matches("a/**/ns.*", "a/b/b/ns/c"));
+	assert_true(matches("**.*", "a"));
+	assert_false(matches("**/ns.*", "a/b/ns"));
+	assert_true(matches("a/.*", "a/.b"));
+	assert_false(matches("a/.*", "a/b"));
+	assert_false(matches("ns\\.*", "ns\\/a"));
 	assert_false(matches("*", ""));
 	assert_true(matches("**", ""));
 	/* Would take for ever if it were tried in all ways. */
