@@ -67,7 +67,7 @@ static int call_all(struct calling *c, const struct call *call, struct report *r
 		rc = call_once(c, call, n, &ns);
 	}
 	end = now_ns() + (int64_t)(t->seconds * 1e9);
-	while (rc == 0 && r->counted < t->calls && (r->counted < 3 || now_ns() < end)) {
+	while (rc == 0 && r->counted < t->calls && (r->counted < 1 || now_ns() < end)) {
 		rc = call_once(c, call, n++, &ns);
 		if (rc == 0) {
 			samples_add(&r->samples, ns);
