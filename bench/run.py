@@ -132,7 +132,7 @@ def start_sides(bench, wanted, groups, size, tell, left_out):
         tell("starting %s" % make.key)
         try:
             side.start()
-            side.fill(groups, size.lists if "ls" in groups else [])
+            side.fill(groups, size.lists if "ls" in groups and side.listed else [])
             started[make.key] = side
         except (sides.Absent, sides.Failed) as e:
             left_out.append("%s: %s" % (make.key, e))

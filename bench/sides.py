@@ -207,11 +207,10 @@ class Mount:
         if is_mounted(self.dir):
             subprocess.run(["umount"] + ["-l"] * lazily + [self.dir], stderr=subprocess.DEVNULL)
         try:
-            self.process.wait(60)
+            self.process.wait(10)
         except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        self.bench.processes.remove(self.process)
+            pass    # another mount namespace has a copy
+        self.bench.stop(self.process)
         self.bench.mounts.remove(self)
 
 
@@ -219,6 +218,7 @@ class Side:
     """`driver`: what cubby-bench calls it; None: it only takes part in the shell's rows."""
     key = label = guarantee = driver = None
     directory = False   # it is one, seen through the kernel
+    listed = True       # it takes part in the rows of ls
 
     def __init__(self, bench):
         self.bench = bench
@@ -310,6 +310,7 @@ class CubbyfsSync(Cubbyfs):
     label = "cubbyfs -o sync"
     guarantee = "whole values; close returns when it survives a power cut"
     options = ("sync",)
+    listed = False
 
 
 class Floor(Directory):
@@ -357,6 +358,7 @@ class DiskRenamed(Disk):
     key = "disk-renamed"
     driver = "renamed-files"
     guarantee = "whole values (temporary file, fsync, rename)"
+    listed = False
 
     def start(self):
         self.top = self.bench.directory("disk-renamed")

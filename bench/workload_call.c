@@ -81,7 +81,8 @@ static int call_all(struct calling *c, const struct call *call, struct report *r
 
 static int run(const struct task *t, struct report *r, const struct call *call)
 {
-	_cleanup_free_ char *value = task_value(t), *answer = malloc(t->size + 1);
+	_cleanup_free_ char *value = task_value(t);
+	_cleanup_free_ char *answer = malloc(t->size + 1);
 	struct calling c = {.task = t, .value = value, .answer = answer};
 	int rc;
 

@@ -123,13 +123,17 @@ static int start(struct crowd *c, struct worker *workers, pid_t *pids, unsigned 
 
 static int run_crowd(const struct task *t, struct report *r, struct crowd *c)
 {
-	_cleanup_free_ char *value = task_value(t), *answer = malloc(t->size + 1);
+	_cleanup_free_ char *value = task_value(t);
+	_cleanup_free_ char *answer = malloc(t->size + 1);
 	struct worker *workers;
 	pid_t pids[MAX_WRITERS];
 	unsigned started = 0;
 	int64_t first = INT64_MAX, last = 0;
 	int status, rc;
 
+	c->task = t;
+	c->value = value;
+	c->answer = answer;
 	if (t->writers == 0 || t->writers > MAX_WRITERS) {
 		return -EINVAL;
 	}
@@ -138,9 +142,6 @@ static int run_crowd(const struct task *t, struct report *r, struct crowd *c)
 	if (!value || !answer || workers == MAP_FAILED) {
 		return -ENOMEM;
 	}
-	c->task = t;
-	c->value = value;
-	c->answer = answer;
 	rc = start(c, workers, pids, &started);
 	for (unsigned i = 0; i < started; i++) {
 		struct worker *w = &workers[i];
