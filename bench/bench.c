@@ -81,6 +81,13 @@ char *task_value(const struct task *t)
 	return value;
 }
 
+void task_stamp(char *value, size_t size, uint64_t number)
+{
+	for (size_t i = 0; i < size && i < 16; i++, number >>= 4) {
+		value[i] = "0123456789abcdef"[number & 15];
+	}
+}
+
 size_t task_warm_up(const struct task *t)
 {
 	return t->calls / 10 < 200 ? t->calls / 10 : 200;

@@ -258,7 +258,7 @@ class Side:
         return 0
 
     def shell(self):
-        """(get, set) as a script says it."""
+        """(get, set) as a script says it, in turn $i."""
         return None
 
     def before_shell(self):
@@ -275,7 +275,7 @@ class Directory(Side):
 
     def shell(self):
         key = os.path.join(self.top, "100-00000007")
-        return "cat %s" % key, "echo 0123456789 >%s" % key
+        return "cat %s" % key, "echo value-$i >%s" % key
 
 
 class Cubbyfs(Directory):
@@ -424,7 +424,7 @@ class Sqlite(Side):
         base = "sqlite3 %s " % self.where("main")
         return (base + "\"SELECT v FROM kv WHERE k = '100-00000007'\"",
                 base + "\"PRAGMA synchronous = FULL; "
-                "UPDATE kv SET v = '0123456789' WHERE k = '100-00000007'\"")
+                "UPDATE kv SET v = 'value-$i' WHERE k = '100-00000007'\"")
 
 
 class Redis(Side):
@@ -462,7 +462,7 @@ class Redis(Side):
         if not shutil.which("redis-cli"):
             return None
         base = "redis-cli -s %s " % self.socket
-        return base + "get 100-00000007", base + "set 100-00000007 0123456789"
+        return base + "get 100-00000007", base + "set 100-00000007 value-$i"
 
 
 class Etcd(Side):
@@ -497,7 +497,7 @@ class Etcd(Side):
 
     def shell(self):
         base = "ETCDCTL_API=3 etcdctl --endpoints=%s " % self.endpoint
-        return base + "get 100-00000007", base + "put 100-00000007 0123456789"
+        return base + "get 100-00000007", base + "put 100-00000007 value-$i"
 
 
 ALL = [Cubbyfs, CubbyfsSync, Floor, FloorCached, Disk, DiskRenamed, Tmpfs, Bindfs, Sqlite,

@@ -62,5 +62,9 @@ void task_key(const struct task *t, size_t call, char out[KEY_NAME_SIZE]);
 /* A value of t->size bytes, owned by the caller; NULL: no memory. */
 char *task_value(const struct task *t);
 
+/* Makes each value another one, as far as it has room: SQLite, for one, writes nothing when
+ * what is set is there already. */
+void task_stamp(char *value, size_t size, uint64_t number);
+
 /* Calls at most this many without timing them first. */
 size_t task_warm_up(const struct task *t);

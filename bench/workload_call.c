@@ -18,6 +18,7 @@ struct calling {
 	void *self;
 	char *value;  /* of task->size bytes */
 	char *answer; /* as much room and one more */
+	uint64_t sets;
 };
 
 /* Before, between and after the calls: not timed. May be NULL. */
@@ -83,7 +84,12 @@ static int run(const struct task *t, struct report *r, const struct call *call)
 {
 	_cleanup_free_ char *value = task_value(t);
 	_cleanup_free_ char *answer = malloc(t->size + 1);
-	struct calling c = {.task = t, .value = value, .answer = answer};
+	struct calling c = {
+		.task = t,
+		.value = value,
+		.answer = answer,
+		.sets = (uint64_t)now_ns(), /* nor does a run begin with what the last one set */
+	};
 	int rc;
 
 	if (!call->has(t->side)) {
@@ -123,6 +129,7 @@ static int run_get(const struct task *t, struct report *r)
 
 static int call_set(struct calling *c, const char *key)
 {
+	task_stamp(c->value, c->task->size, c->sets++);
 	return c->task->side->set(c->self, key, c->value, c->task->size);
 }
 

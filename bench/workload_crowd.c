@@ -44,7 +44,7 @@ static uint64_t next_random(uint64_t *state)
 static int call_until(struct crowd *c, void *self, unsigned number, struct worker *w)
 {
 	const struct task *t = c->task;
-	uint64_t random = 88172645463325252u + 7919u * number;
+	uint64_t random = 88172645463325252u + (uint64_t)now_ns() + 7919u * number;
 	int64_t before, after, end;
 	int r = 0;
 
@@ -170,7 +170,7 @@ static int crowd_set(struct crowd *c, void *self, unsigned number, uint64_t rand
 	const struct task *t = c->task;
 	char key[KEY_NAME_SIZE];
 
-	(void)random;
+	task_stamp(c->value, t->size, random);
 	key_name(key, t->prefix, number);
 	return t->side->set(self, key, c->value, t->size);
 }
@@ -190,6 +190,7 @@ static int crowd_mix(struct crowd *c, void *self, unsigned number, uint64_t rand
 
 	(void)number;
 	task_key(t, random >> 8, key);
+	task_stamp(c->value, t->size, random);
 	return random % 5 == 0 ? t->side->set(self, key, c->value, t->size)
 			       : t->side->get(self, key, c->answer, t->size + 1, &got);
 }

@@ -111,6 +111,7 @@ static int set_all(
 
 	while (rc == 0 && atomic_load(&w->done) < t->writers && now_ns() < end) {
 		task_key(t, r->calls++, key);
+		task_stamp(value, t->size, r->calls);
 		during = atomic_load(&w->running);
 		begun = atomic_load(&w->begun);
 		before = now_ns();

@@ -75,13 +75,13 @@ static int sleeper_start(struct sleeper *s, pthread_t *thread)
 
 /* `change` makes the change and returns the moment from which the time runs. */
 struct waking {
-	int (*change)(const struct task *t, void *self, const char *value, int64_t *from);
+	int (*change)(const struct task *t, void *self, char *value, int64_t *from);
 	enum side_event event;
 	bool any;
 };
 
 static int wake_all(
-	const struct waking *w, struct sleeper *s, void *self, const char *value, struct report *r)
+	const struct waking *w, struct sleeper *s, void *self, char *value, struct report *r)
 {
 	int64_t from = 0;
 	int rc = 0;
@@ -135,8 +135,9 @@ static int run_waking(const struct task *t, struct report *r, const struct wakin
 	return rc;
 }
 
-static int change_set(const struct task *t, void *self, const char *value, int64_t *from)
+static int change_set(const struct task *t, void *self, char *value, int64_t *from)
 {
+	task_stamp(value, t->size, (uint64_t)now_ns());
 	*from = now_ns();
 	return t->side->set(self, "watched", value, t->size);
 }
@@ -149,7 +150,7 @@ static int run_wakeup(const struct task *t, struct report *r)
 	return run_waking(t, r, &(struct waking){.change = change_set, .event = SIDE_KEY_SET});
 }
 
-static int change_expiring(const struct task *t, void *self, const char *value, int64_t *from)
+static int change_expiring(const struct task *t, void *self, char *value, int64_t *from)
 {
 	*from = now_ns() + (int64_t)(t->ttl * 1e9);
 	return t->side->set_expiring(self, "short-lived", value, t->size, t->ttl);

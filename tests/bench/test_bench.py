@@ -3,10 +3,12 @@
 # Copyright (c) 2026 The cubbyfs authors
 """Whether ./dev bench measures what it says it does: the tiniest run, and what the programs
 do when something is wrong. No time is judged."""
+import contextlib
 import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import xml.etree.ElementTree
@@ -221,6 +223,14 @@ def test_the_driver_sets_what_it_says(scratch):
                     equal(len(f.read()), 33, name)
             drive("fill", side, d, "keys=10", "size=10")
     equal(len(os.listdir(d)), 10, "keys")
+    # never the same value twice: a store may leave that out
+    for words in (["set"], ["sets", "writers=1"], ["mix", "writers=1"]):
+        seen = set()
+        for _ in range(3):
+            drive(words[0], "files", d, "keys=1", "calls=40", "size=33", *words[1:])
+            with open(os.path.join(d, "100-00000000"), "rb") as f:
+                seen.add(f.read())
+        equal(len(seen), 3, "values of %r" % words)
     for workload in ("create", "delete"):
         drive(workload, "files", d, "calls=20")
     equal(len(os.listdir(d)), 10, "keys after create and delete")
@@ -280,6 +290,12 @@ def test_the_other_sides(scratch):
                 for durable in "01":
                     drive(workload, side, where, "keys=%d" % 10, "calls=10", "writers=2",
                           "durable=" + durable)
+            if side == "sqlite":    # its log tells what was written, as long as it is open
+                with contextlib.closing(sqlite3.connect(where)) as db:
+                    db.execute("SELECT count(*) FROM kv").fetchone()
+                    drive("set", side, where, "keys=10", "calls=20", "durable=1")
+                    pages = os.path.getsize(where + "-wal") // 4096
+                    check(pages >= 20, "20 sets have written %d pages" % pages)
             drive("get", side, where, "keys=11", code=1)
             drive("get", side, where, "keys=10", "size=99", code=1)
             drive("list", side, where, "keys=11", "attributes=1", code=3)
