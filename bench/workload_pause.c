@@ -100,7 +100,7 @@ static void *watch(void *arg)
 }
 
 static int set_all(
-	const struct task *t, struct watching *w, struct report *r, void *self, const char *value)
+	const struct task *t, struct watching *w, struct report *r, void *self, char *value)
 {
 	int64_t end = now_ns() + (int64_t)(t->seconds * 1e9), before, ns;
 	int64_t longest = 0, otherwise = 0;
