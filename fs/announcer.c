@@ -69,11 +69,11 @@
 #include "base/log.h"
 #include "base/mountinfo.h"
 #include "base/table.h"
+#include "fs/job.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/openat2.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -84,44 +84,6 @@
 #define MAX_JOBS (64 * MAX_REMOVALS) /* with those of names that are made anew at once */
 #define STUCK (5 * NSEC_PER_SEC)
 #define MAX_TRIES 100
-#define FUSE_ROOT 1
-
-enum job_kind {
-	JOB_MODIFY, /* IN_MODIFY */
-	JOB_WRITE,  /* IN_OPEN, IN_MODIFY, IN_CLOSE_WRITE */
-	JOB_REMOVE, /* IN_DELETE */
-	JOB_MAKE,   /* IN_CREATE, and IN_OPEN, IN_CLOSE_WRITE for a key */
-};
-
-enum job_state { WAITING, UNDER_WAY, DONE };
-
-struct job {
-	struct job *next;
-	struct table_link by_ino; /* but for JOB_MAKE */
-	uint64_t id;		  /* in the keep */
-	uint64_t answered;	  /* the request that has announced it; 0: none yet */
-	enum job_state state;	  /* under the lock */
-	enum job_kind kind;
-	uint64_t ino;
-	uint64_t parent; /* JOB_REMOVE, JOB_MAKE */
-	mode_t mode;
-	unsigned tries;
-	bool misled; /* the path led elsewhere */
-	int error;   /* errno of its call */
-	char *path;
-	const char *name; /* in path */
-	struct stat stat; /* JOB_REMOVE */
-	/* JOB_REMOVE in a namespace that has expired: the namespaces of the path, by
-	 * number. Other ones may have their names by then. NULL: those that are there. */
-	uint64_t *way;
-	size_t n_way;
-};
-
-/* In the keep; followed by the way and the path. */
-struct kept_job {
-	uint64_t kind, ino, parent, mode, answered, n_way;
-	struct stat stat;
-};
 
 struct announcer {
 	struct store *store;
@@ -158,105 +120,6 @@ struct announcer {
 };
 
 /* --- the thread ------------------------------------------------------------ */
-
-static int set_mtime(int directory, const char *name)
-{
-	/* The time is not looked at, by anybody. */
-	const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_nsec = 0}};
-
-	return utimensat(directory, name, times, AT_SYMLINK_NOFOLLOW);
-}
-
-/* One step of the way: never through a symlink, never off this mount. Whoever may
- * rename a namespace can put a symlink in its place at any moment, and the call
- * that would follow it has the daemon's rights. */
-static int step(int at, const char *path)
-{
-	struct open_how how = {
-		.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV,
-	};
-
-	return (int)syscall(SYS_openat2, at, path, &how, sizeof(how));
-}
-
-/* The namespace that a path leads to, as a descriptor of its own; *name is what is
- * left, the last component. -1 if the way is not there. No call takes a longer path
- * than PATH_MAX, so a long one is gone in pieces. */
-static int walk(int root, const char *path, const char **name)
-{
-	int at = fcntl(root, F_DUPFD_CLOEXEC, 0);
-	const char *end;
-
-	while (at >= 0 && (end = strrchr(path, '/'))) {
-		char part[PATH_MAX];
-		int next;
-
-		if (end - path >= PATH_MAX) {
-			end = path + PATH_MAX - 1;
-			while (*end != '/') {
-				end--;
-			}
-		}
-		memcpy(part, path, (size_t)(end - path));
-		part[end - path] = 0;
-		next = step(at, part);
-		close(at);
-		at = next;
-		path = end + 1;
-	}
-	*name = path;
-	return at;
-}
-
-/* `name` is one component; none of the calls follows it if it is a symlink.
- * 0 or an errno. */
-static int make_calls(int at, const char *name, const struct job *j)
-{
-	int fd, r = 0;
-
-	switch (j->kind) {
-	case JOB_MODIFY:
-		r = set_mtime(at, name);
-		break;
-	case JOB_WRITE:
-		fd = openat(at, name, O_WRONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-		r = set_mtime(at, name);
-		if (fd >= 0) {
-			close(fd);
-		}
-		break;
-	case JOB_REMOVE:
-		r = unlinkat(at, name, S_ISDIR(j->mode) ? AT_REMOVEDIR : 0);
-		break;
-	case JOB_MAKE:
-		if (S_ISDIR(j->mode)) {
-			r = mkdirat(at, name, 0700);
-		} else if (S_ISREG(j->mode)) {
-			fd = openat(at, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-			r = fd < 0 ? -1 : close(fd);
-		} else if (S_ISLNK(j->mode)) {
-			r = symlinkat("?", at, name); /* where to is not looked at */
-		} else {
-			r = mknodat(at, name, (j->mode & S_IFMT) | 0600, 0);
-		}
-		break;
-	}
-	return r < 0 ? errno : 0;
-}
-
-static int carry_out(int root, const struct job *j)
-{
-	const char *name;
-	int at = walk(root, j->path, &name);
-	int r = 0;
-
-	if (at >= 0) {
-		r = *name ? make_calls(at, name, j) : 0;
-		close(at);
-	}
-	return r;
-}
 
 /* Leaves the thread with these two descriptors, of its own: without the standard
  * ones too, which may be pipes whose end somebody waits for. */
@@ -325,7 +188,7 @@ static void *run(void *arg)
 	pthread_cond_broadcast(&a->wake);
 	while (a->ready && (j = next_job(a))) {
 		pthread_mutex_unlock(&a->lock);
-		j->error = carry_out(a->root, j);
+		j->error = job_carry_out(j, a->root);
 		pthread_mutex_lock(&a->lock);
 		a->current = NULL;
 		j->state = DONE;
@@ -340,74 +203,6 @@ static void *run(void *arg)
 
 /* --- jobs -------------------------------------------------------------------- */
 
-static void job_destroy(struct job *j)
-{
-	free(j->way);
-	free(j->path);
-	free(j);
-}
-
-static int job_set_path(struct job *j, struct bytes path)
-{
-	char *copy = strndup(path.size ? path.data : "", path.size);
-	char *slash = copy ? strrchr(copy, '/') : NULL;
-
-	if (!copy) {
-		return -ENOMEM;
-	}
-	free(j->path);
-	j->path = copy;
-	j->name = slash ? slash + 1 : copy;
-	return 0;
-}
-
-static int job_set_way(struct job *j, const uint64_t *way, size_t n)
-{
-	j->way = malloc(n * sizeof(*way));
-	if (!j->way) {
-		return -ENOMEM;
-	}
-	memcpy(j->way, way, n * sizeof(*way));
-	j->n_way = n;
-	return 0;
-}
-
-/* Where the way goes on from `parent` under `name`; 0: it does not. */
-static uint64_t job_next(const struct job *j, uint64_t parent, const char *name)
-{
-	const char *part = j->path;
-	size_t size = strlen(name);
-
-	for (size_t i = 0; i < j->n_way; i++) {
-		size_t length = strcspn(part, "/");
-
-		if (parent == (i ? j->way[i - 1] : FUSE_ROOT) && length == size &&
-			memcmp(part, name, size) == 0) {
-			return j->way[i];
-		}
-		part += length + (part[length] == '/');
-	}
-	return 0;
-}
-
-static void keep_job(struct announcer *a, const struct job *j)
-{
-	struct kept_job kept = {
-		.kind = j->kind,
-		.ino = j->ino,
-		.parent = j->parent,
-		.mode = j->mode,
-		.answered = j->answered,
-		.n_way = j->n_way,
-		.stat = j->stat,
-	};
-	size_t way = j->n_way * sizeof(*j->way);
-
-	keep_put(a->keep, KEEP_JOB, j->id, bytes_of(&kept, sizeof(kept)));
-	keep_write(a->keep, KEEP_JOB, j->id, sizeof(kept), bytes_of(j->way, way));
-	keep_write(a->keep, KEEP_JOB, j->id, sizeof(kept) + way, bytes_of_string(j->path));
-}
-
 static bool is_mergeable(const struct job *j)
 {
 	return j->kind == JOB_MODIFY || j->kind == JOB_WRITE;
@@ -421,7 +216,7 @@ static void enter(struct announcer *a, struct job *j)
 	} else if (j->kind == JOB_REMOVE) {
 		table_insert(&a->removals, &j->by_ino, hash_number(j->ino));
 	}
-	keep_job(a, j);
+	job_keep(j, a->keep);
 }
 
 /* and from here on no more. */
@@ -474,26 +269,6 @@ static void lose(struct announcer *a, const char *why)
 	if (a->n_lost++ == 0) {
 		log_warning("changes are not announced by inotify events: %s", why);
 	}
-}
-
-static struct job *job_create(enum job_kind kind, const struct store_notice *n)
-{
-	struct job *j = calloc(1, sizeof(*j));
-
-	if (j && (job_set_path(j, n->path) || (n->n_way > 0 && job_set_way(j, n->way, n->n_way)))) {
-		job_destroy(j);
-		j = NULL;
-	}
-	if (j) {
-		j->kind = kind;
-		j->ino = n->ino;
-		j->parent = n->parent;
-		j->mode = n->mode;
-		if (n->stat) {
-			j->stat = *n->stat;
-		}
-	}
-	return j;
 }
 
 static void add(struct announcer *a, enum job_kind kind, const struct store_notice *n)
@@ -568,7 +343,7 @@ static bool retry(struct announcer *a, struct job *j)
 		return false; /* it has gone with what it was in */
 	}
 	j->answered = 0;
-	keep_job(a, j);
+	job_keep(j, a->keep);
 	push(a, j);
 	return true;
 }
@@ -692,7 +467,7 @@ enum announcer_answer announcer_lookup(struct announcer *a, uint64_t parent, con
 static void note_answer(struct announcer *a, struct job *j, uint64_t request)
 {
 	j->answered = request;
-	keep_job(a, j);
+	job_keep(j, a->keep);
 }
 
 bool announcer_removed(struct announcer *a, uint64_t parent, const char *name, uint64_t request)
@@ -741,52 +516,41 @@ void announcer_permit(struct stat *st)
 
 struct restoration {
 	struct announcer *a;
-	struct job *jobs; /* by their numbers */
+	struct job **jobs;
+	size_t n_jobs, capacity;
 	int rc;
 };
-
-static struct job *job_restore(struct bytes b)
-{
-	struct store_notice n = {.kind = STORE_NOTICE_REMOVED};
-	struct kept_job kept;
-	struct job *j;
-	size_t way;
-
-	if (b.size < sizeof(kept)) {
-		return NULL;
-	}
-	memcpy(&kept, b.data, sizeof(kept));
-	way = (size_t)kept.n_way * sizeof(*j->way);
-	n.ino = kept.ino;
-	n.parent = kept.parent;
-	n.mode = (mode_t)kept.mode;
-	n.stat = &kept.stat;
-	n.way = (const void *)(b.data + sizeof(kept));
-	n.n_way = (size_t)kept.n_way;
-	n.path = bytes_of(b.data + sizeof(kept) + way, b.size - sizeof(kept) - way);
-	j = job_create((enum job_kind)kept.kind, &n);
-	if (j) {
-		j->answered = kept.answered;
-	}
-	return j;
-}
 
 static void restore_job(void *arg, uint64_t id, struct bytes b)
 {
 	struct restoration *r = arg;
-	struct job *j = job_restore(b), **at = &r->jobs;
+	struct job *j;
 
+	if (r->n_jobs == r->capacity) {
+		size_t capacity = r->capacity ? 2 * r->capacity : 64;
+		struct job **jobs = realloc(r->jobs, capacity * sizeof(struct job *));
+
+		if (!jobs) {
+			r->rc = -ENOMEM;
+			return;
+		}
+		r->jobs = jobs;
+		r->capacity = capacity;
+	}
+	j = job_restore(id, b);
 	if (!j) {
 		r->rc = -ENOMEM;
 		return;
 	}
-	j->id = id;
-	while (*at && (*at)->id < id) {
-		at = &(*at)->next;
-	}
-	j->next = *at;
-	*at = j;
+	r->jobs[r->n_jobs++] = j;
 	r->a->next_job = id > r->a->next_job ? id : r->a->next_job;
+}
+
+static int by_id(const void *a, const void *b)
+{
+	uint64_t x = (*(struct job *const *)a)->id, y = (*(struct job *const *)b)->id;
+
+	return x < y ? -1 : x > y;
 }
 
 static void restore_former(void *arg, uint64_t thread, struct bytes b)
@@ -806,12 +570,15 @@ static void restore_former(void *arg, uint64_t thread, struct bytes b)
 static int restore(struct announcer *a)
 {
 	struct restoration r = {.a = a};
-	struct job *next;
 
 	keep_each(a->keep, KEEP_ANNOUNCER, restore_former, &r);
 	keep_each(a->keep, KEEP_JOB, restore_job, &r);
-	for (struct job *j = r.jobs; j; j = next) {
-		next = j->next;
+	if (r.n_jobs > 0) {
+		qsort(r.jobs, r.n_jobs, sizeof(r.jobs[0]), by_id);
+	}
+	for (size_t i = 0; i < r.n_jobs; i++) {
+		struct job *j = r.jobs[i];
+
 		enter(a, j);
 		if (j->answered) {
 			j->next = a->doubtful;
@@ -820,6 +587,7 @@ static int restore(struct announcer *a)
 			push(a, j);
 		}
 	}
+	free(r.jobs);
 	return r.rc;
 }
 

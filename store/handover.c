@@ -26,133 +26,15 @@
  * name while they are open. */
 #include "store/handover.h"
 
-#include "base/cleanup.h"
 #include "base/keep.h"
 #include "base/log.h"
-#include "store/internal.h"
+#include "store/handover_image.h"
 #include "store/notice.h"
 #include "store/place.h"
 
 #include <errno.h>
-#include <poll.h>
-
-/* --- bytes ---------------------------------------------------------------------- */
-
-static int put_bytes(struct buffer *out, struct bytes b)
-{
-	uint32_t size = (uint32_t)b.size;
-	int rc = buffer_append(out, &size, sizeof(size));
-
-	return rc ? rc : buffer_append(out, b.data, b.size);
-}
-
-/* False: there are none left. */
-static bool get(struct bytes *in, void *out, size_t size)
-{
-	if (in->size < size) {
-		return false;
-	}
-	memcpy(out, in->data, size);
-	*in = bytes_of(in->data + size, in->size - size);
-	return true;
-}
-
-static bool get_bytes(struct bytes *in, struct bytes *out)
-{
-	uint32_t size;
-
-	if (!get(in, &size, sizeof(size)) || in->size < size) {
-		return false;
-	}
-	*out = bytes_of(in->data, size);
-	*in = bytes_of(in->data + size, in->size - size);
-	return true;
-}
-
-static int put_xattrs(struct buffer *out, const struct xattr *list)
-{
-	uint32_t n = 0;
-	int rc;
-
-	for (const struct xattr *x = list; x; x = x->next) {
-		n++;
-	}
-	rc = buffer_append(out, &n, sizeof(n));
-	for (const struct xattr *x = list; x && rc == 0; x = x->next) {
-		rc = put_bytes(out, xattr_name(x));
-		rc = rc ? rc : put_bytes(out, xattr_value(x));
-	}
-	return rc;
-}
-
-static bool get_xattrs(struct bytes *in, struct xattr **list)
-{
-	uint32_t n;
-
-	if (!get(in, &n, sizeof(n))) {
-		return false;
-	}
-	while (n-- > 0) {
-		struct bytes name, value;
-
-		if (!get_bytes(in, &name) || !get_bytes(in, &value)) {
-			return false;
-		}
-		*list = xattr_create(name, value);
-		if (!*list) {
-			return false;
-		}
-		list = &(*list)->next;
-	}
-	return true;
-}
-
-static size_t size_of_xattrs(const struct xattr *list)
-{
-	size_t size = 0;
-
-	for (const struct xattr *x = list; x; x = x->next) {
-		size += xattr_size(xattr_name(x), xattr_value(x));
-	}
-	return size;
-}
-
-static int put_text(struct buffer *out, const char *text)
-{
-	return put_bytes(out, text ? bytes_of(text, strlen(text) + 1) : bytes_of(NULL, 0));
-}
-
-static bool get_text(struct bytes *in, char **out)
-{
-	struct bytes b;
-
-	if (!get_bytes(in, &b)) {
-		return false;
-	}
-	*out = b.size ? strndup(b.data, b.size) : NULL;
-	return b.size == 0 || *out;
-}
 
 /* --- handles ---------------------------------------------------------------------- */
-
-/* Followed by the staged action, and the attributes that are set and that are removed. */
-struct handle_image {
-	uint64_t ino, next_offset, seen_version, base_version, stage_size;
-	uint64_t request, read_request;
-	int64_t written_at, changed_at;
-	int64_t ttl, mtime, atime;
-	uint32_t uid, gid;
-	int32_t pid, process, writer;
-	int32_t flags, error;
-	bool has_seen, is_lost, has_stage, has_base, merges, truncated, written, makes;
-	bool has_ttl, has_mtime, has_atime;
-	bool seen_is_kept, base_is_kept;
-};
-
-struct counters {
-	uint64_t next_ino, next_handle;
-	int64_t failed;
-};
 
 void handover_touch(struct store *s, struct handle *h)
 {
@@ -280,9 +162,9 @@ static void put_handle(struct store *s, struct handle *h)
 	image.base_is_kept = h->base_is_kept;
 	out->size = 0;
 	rc = buffer_append(out, &image, sizeof(image));
-	rc = rc ? rc : put_text(out, h->staged.action);
-	rc = rc ? rc : put_xattrs(out, h->staged.xattrs);
-	rc = rc ? rc : put_xattrs(out, h->staged.removed);
+	rc = rc ? rc : image_put_text(out, h->staged.action);
+	rc = rc ? rc : image_put_xattrs(out, h->staged.xattrs);
+	rc = rc ? rc : image_put_xattrs(out, h->staged.removed);
 	if (rc) {
 		log_error("out of memory: an open key would not survive this process");
 		return;
@@ -350,14 +232,6 @@ static void keep_value(struct store *s, const struct node *n, bool is_appended_t
 
 /* --- nodes that are in no log -------------------------------------------------------- */
 
-/* Followed by the value, the attributes, and the name that a pending one will have. */
-struct handover_node {
-	uint32_t mode, uid, gid;
-	uint64_t revision, version, rdev, parent;
-	int64_t created, changed, mtime, atime;
-	bool is_pending, is_expired, is_lost;
-};
-
 /* What a change is about to make of a node that it takes a name of. */
 struct fate {
 	uint64_t revision;
@@ -409,9 +283,9 @@ static void put_node(struct store *s, struct node *n, const struct fate *fate)
 	}
 	out->size = 0;
 	rc = buffer_append(out, &image, sizeof(image));
-	rc = rc ? rc : put_bytes(out, value);
-	rc = rc ? rc : put_xattrs(out, xattrs);
-	rc = rc ? rc : put_bytes(out, name);
+	rc = rc ? rc : image_put_bytes(out, value);
+	rc = rc ? rc : image_put_xattrs(out, xattrs);
+	rc = rc ? rc : image_put_bytes(out, name);
 	if (rc) {
 		log_error("out of memory: an open key would not survive this process");
 		return;
@@ -503,13 +377,6 @@ static void look_after_node(struct store *s, struct node *n)
 
 /* --- the way of an op ------------------------------------------------------------------ */
 
-/* Followed by the notices. */
-struct intent {
-	uint64_t revision, handle, ino;
-	bool appends; /* to the value of ino */
-	bool merges;  /* what the handle had staged */
-};
-
 static bool needs_intent(const struct op *op)
 {
 	return op->s->config.keep && !op->local;
@@ -598,357 +465,4 @@ void handover_answered(struct store *s, uint64_t request)
 	if (request && s->config.keep) {
 		keep_drop(s->config.keep, KEEP_GUARD, request);
 	}
-}
-
-/* --- restoring -------------------------------------------------------------------------- */
-
-struct restoration {
-	struct store *s;
-	bool found; /* somebody was here before */
-	unsigned n_lost;
-	int rc;
-};
-
-static void restore_counters(void *arg, uint64_t id, struct bytes b)
-{
-	struct restoration *r = arg;
-	struct store *s = r->s;
-	struct counters c;
-
-	(void)id;
-	r->found = true;
-	if (!get(&b, &c, sizeof(c))) {
-		return;
-	}
-	if (c.next_ino > s->tree.next_ino) {
-		s->tree.next_ino = c.next_ino;
-	}
-	s->handles.next_id = c.next_handle;
-	/* What was lost then is lost still. */
-	s->failed = (int)c.failed;
-}
-
-static bool fill_node(struct store *s, struct node *n, const struct handover_node *image,
-	struct bytes *b)
-{
-	struct bytes value, name;
-	struct node *parent;
-
-	if (!get_bytes(b, &value)) {
-		return false;
-	}
-	if (value.size > 0 && node_has_value(n)) {
-		n->value = value_create(value);
-		if (!n->value) {
-			return false;
-		}
-	} else if (!node_has_value(n)) {
-		n->rdev = image->rdev;
-	}
-	n->extra = calloc(1, sizeof(*n->extra));
-	if (!n->extra || !get_xattrs(b, &n->extra->xattrs) || !get_bytes(b, &name)) {
-		return false;
-	}
-	n->extra->xattr_bytes = size_of_xattrs(n->extra->xattrs);
-	if (image->is_pending) {
-		parent = tree_node(&s->tree, image->parent);
-		return parent && node_is_directory(parent) && tree_attached(&s->tree, parent) &&
-			tree_pend_node(&s->tree, n, parent, name);
-	}
-	return true;
-}
-
-static void restore_node(void *arg, uint64_t ino, struct bytes b)
-{
-	struct restoration *r = arg;
-	struct handover_node image;
-	struct node *n;
-
-	/* It was about to lose its name, or has got it. */
-	if (tree_node(&r->s->tree, ino)) {
-		keep_drop(r->s->config.keep, KEEP_NODE, ino);
-		return;
-	}
-	n = get(&b, &image, sizeof(image)) ? node_create(ino, image.mode) : NULL;
-	if (!n) {
-		r->n_lost++;
-		return;
-	}
-	n->uid = image.uid;
-	n->gid = image.gid;
-	n->revision = image.revision;
-	n->version = image.version;
-	n->created = image.created;
-	n->changed = image.changed;
-	n->mtime = image.mtime;
-	n->atime = image.atime;
-	n->is_expired = image.is_expired;
-	n->is_lost = image.is_lost;
-	n->is_kept = true;
-	if (!fill_node(r->s, n, &image, &b)) {
-		node_destroy(n);
-		r->n_lost++;
-		return;
-	}
-	tree_add_node(&r->s->tree, n);
-}
-
-/* The value that a handle has of its node's, of that version. *is_kept: the handle says that
- * it is in the keep; then, whether it is: it may have come there when the change under
- * way began. *ok: it is known. Owned. */
-static struct value *value_of_version(struct store *s, const struct handle *h, uint64_t version,
-	enum keep_kind kind, bool *is_kept, bool *ok)
-{
-	struct bytes kept;
-
-	*ok = true;
-	if (!*is_kept && version == h->node->version) {
-		return value_ref(h->node->value);
-	}
-	*ok = *is_kept = keep_find(s->config.keep, kind, h->id, &kept);
-	return *ok && kept.size ? value_create(kept) : NULL;
-}
-
-static bool fill_handle(struct store *s, struct handle *h, const struct handle_image *i,
-	struct bytes *b)
-{
-	struct bytes stage;
-	bool ok = true;
-
-	h->process = i->process;
-	h->writer = i->writer;
-	h->next_offset = i->next_offset;
-	h->request = i->request;
-	h->read_request = i->read_request;
-	h->written_at = i->written_at;
-	h->changed_at = i->changed_at;
-	h->error = i->error;
-	h->makes = i->makes;
-	h->seen_version = i->seen_version;
-	h->base_version = i->base_version;
-	if (i->has_seen) {
-		bool is_kept = i->seen_is_kept;
-		struct value *seen =
-			value_of_version(s, h, i->seen_version, KEEP_SEEN, &is_kept, &ok);
-
-		handle_see_value(s, h, seen, i->seen_version);
-		value_unref(seen);
-		h->seen_is_kept = is_kept;
-		/* If it is not known it had been read to its end: the end is what is there. A
-		 * handle that writes begins anew. */
-		h->has_seen = ok || !handle_writes(h);
-	}
-	h->is_lost = i->is_lost;
-	h->keeps_seen = keep_find(s->config.keep, KEEP_SEEN, h->id, &stage);
-	h->has_stage = i->has_stage;
-	h->truncated = i->truncated;
-	h->written = i->written;
-	h->merges = i->merges;
-	if (i->has_stage && i->stage_size > 0) {
-		if (!keep_find(s->config.keep, KEEP_STAGE, h->id, &stage) ||
-			stage.size != i->stage_size ||
-			buffer_append(&h->stage, stage.data, stage.size)) {
-			return false;
-		}
-		handle_count(s, h, 0, h->stage.size);
-		h->stage_is_kept = true;
-	}
-	if (i->has_stage && i->has_base) {
-		h->base_is_kept = i->base_is_kept;
-		h->base = value_of_version(s, h, i->base_version, KEEP_BASE, &h->base_is_kept, &ok);
-	}
-	h->keeps_base = keep_find(s->config.keep, KEEP_BASE, h->id, &stage);
-	h->staged.has_ttl = i->has_ttl;
-	h->staged.ttl = i->ttl;
-	h->staged.has_mtime = i->has_mtime;
-	h->staged.mtime = i->mtime;
-	h->staged.has_atime = i->has_atime;
-	h->staged.atime = i->atime;
-	if (!get_text(b, &h->staged.action) || !get_xattrs(b, &h->staged.xattrs) ||
-		!get_xattrs(b, &h->staged.removed)) {
-		return false;
-	}
-	h->staged.xattr_bytes = size_of_xattrs(h->staged.xattrs) + size_of_xattrs(h->staged.removed);
-	handle_count(s, h, 0, h->staged.xattr_bytes);
-	return true;
-}
-
-static void restore_handle(void *arg, uint64_t id, struct bytes b)
-{
-	struct restoration *r = arg;
-	struct store *s = r->s;
-	struct handle_image i;
-	struct store_caller opener;
-	uint64_t next = s->handles.next_id;
-	struct handle *h;
-	struct node *n;
-
-	if (!get(&b, &i, sizeof(i)) || !(n = tree_node(&s->tree, i.ino))) {
-		r->n_lost++;
-		return;
-	}
-	opener = (struct store_caller){.uid = i.uid, .gid = i.gid, .pid = i.pid};
-	s->handles.next_id = id;
-	h = handle_create(s, &opener, n, i.flags & ~O_TRUNC);
-	s->handles.next_id = next;
-	if (!h) {
-		r->rc = -ENOMEM;
-		return;
-	}
-	h->flags = i.flags;
-	if (!fill_handle(s, h, &i, &b)) {
-		handle_destroy(s, h);
-		r->n_lost++;
-	}
-}
-
-/* The change that was under way. */
-static void restore_intent(void *arg, uint64_t id, struct bytes b)
-{
-	struct restoration *r = arg;
-	struct store *s = r->s;
-	struct intent intent;
-	struct handle *h;
-	struct node *n;
-
-	(void)id;
-	r->found = true;
-	keep_drop(s->config.keep, KEEP_INTENT, 0);
-	if (!get(&b, &intent, sizeof(intent)) || intent.revision > s->tree.revision) {
-		return;
-	}
-	n = tree_node(&s->tree, intent.ino);
-	h = intent.handle ? handle_find(s, intent.handle) : NULL;
-	if (h && !intent.appends) {
-		handle_drop(s, h);
-		if (intent.merges) {
-			handle_begin_anew(h);
-		} else if (n) {
-			handle_see_value(s, h, n->value, n->version);
-		}
-		if (h->node->is_pending && h->node != n) {
-			/* Another had the name it was to get, and has the value now. */
-			handle_made(s, h->node);
-			tree_unpend(&s->tree, h->node);
-			handover_put_node(s, h->node);
-		}
-	}
-	if (n && n->names && !n->is_pending) {
-		handle_made(s, n);
-	}
-	for (h = n && intent.appends ? handle_first(s, n) : NULL; h; h = handle_next(h)) {
-		if (h->has_seen && h->seen_version + 1 == n->version) {
-			handle_see_value(s, h, n->value, n->version);
-			handover_touch(s, h);
-		}
-	}
-	if (buffer_append(&s->inherited_notices, b.data, b.size)) {
-		log_error("out of memory: a change is not announced");
-	}
-}
-
-static void restore_range(void *arg, uint64_t id, struct bytes b)
-{
-	struct restoration *r = arg;
-
-	if (advisory_restore(&r->s->advisory, id, b)) {
-		r->n_lost++;
-	}
-}
-
-/* Keys that nobody is making any more; their makers' handles were lost. */
-static void drop_orphan(void *arg, uint64_t ino, struct bytes b)
-{
-	struct restoration *r = arg;
-	struct node *n = tree_node(&r->s->tree, ino);
-
-	(void)b;
-	if (n && n->n_open == 0 && (n->is_pending || !n->names)) {
-		keep_drop(r->s->config.keep, KEEP_NODE, ino);
-		tree_unpend(&r->s->tree, n);
-		tree_collect(&r->s->tree, n);
-	}
-}
-
-static void on_sync(void *arg, int status)
-{
-	*(int *)arg = status;
-}
-
-/* Whoever waited for a sync when the process ended is answered at once later on: all that was
- * replayed is on the disk by then. */
-static int sync_all(struct store *s)
-{
-	int status = 1;
-
-	s->ops->sync(s->backend, on_sync, &status);
-	while (status > 0) {
-		struct pollfd p = {.fd = s->ops->poll_fd(s->backend), .events = POLLIN};
-
-		poll(&p, 1, -1);
-		s->ops->dispatch(s->backend);
-	}
-	store_synced(s, status);
-	return 0;
-}
-
-int handover_restore(struct store *s)
-{
-	struct restoration r = {.s = s};
-	struct keep *k = s->config.keep;
-
-	s->advisory.keep = k;
-	if (!k) {
-		return 0;
-	}
-	keep_each(k, KEEP_COUNTERS, restore_counters, &r);
-	keep_each(k, KEEP_NODE, restore_node, &r);
-	keep_each(k, KEEP_HANDLE, restore_handle, &r);
-	keep_each(k, KEEP_INTENT, restore_intent, &r);
-	keep_each(k, KEEP_NODE, drop_orphan, &r);
-	keep_each(k, KEEP_RANGE, restore_range, &r);
-	if (r.n_lost > 0) {
-		log_warning("%s: %u open files or locks could not be taken over", s->location,
-			r.n_lost);
-	}
-	s->restored_revision = s->tree.revision;
-	return r.rc || !r.found || s->failed || s->config.read_only ? r.rc : sync_all(s);
-}
-
-bool store_has_applied(const struct store *s, uint64_t request)
-{
-	struct bytes b;
-	uint64_t revision;
-
-	return keep_find(s->config.keep, KEEP_GUARD, request, &b) &&
-	       get(&b, &revision, sizeof(revision)) && revision <= s->restored_revision;
-}
-
-bool store_find_opened(struct store *s, uint64_t request, uint64_t *ino, uint64_t *handle)
-{
-	for (size_t i = 0; i < s->handles.by_id.n_buckets; i++) {
-		struct table_link *l = table_bucket(&s->handles.by_id, i);
-
-		for (; l; l = l->next) {
-			struct handle *h = container_of(l, struct handle, by_id);
-
-			if (h->request == request) {
-				*ino = h->node->ino;
-				*handle = h->id;
-				return true;
-			}
-		}
-	}
-	return false;
-}
-
-static void drop_guard(void *arg, uint64_t request, struct bytes b)
-{
-	(void)b;
-	keep_drop(arg, KEEP_GUARD, request);
-}
-
-void store_settle(struct store *s)
-{
-	keep_each(s->config.keep, KEEP_GUARD, drop_guard, s->config.keep);
 }
