@@ -8,18 +8,22 @@
  *   store_scale open DIR               seconds (of processor time, as all of them), resident bytes
  *   store_scale parse DIR              the same bytes only read, checked, and parsed
  *   store_scale each DIR [ROUNDS]      what a call costs among the keys that are there
- *   store_scale empty DIR              removes all keys; resident bytes before and after */
+ *   store_scale empty DIR              removes all keys; resident bytes before and after
+ *   store_scale soak DIR SETS          sets on 1,000 keys, through compactions: what is used
+ *                                      stays bounded */
 #include "base/cleanup.h"
 #include "store/json.h"
 #include "store/record.h"
 #include "store/store.h"
 
 #include <errno.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <json-c/json.h>
 #include <poll.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #define PER_NAMESPACE 100000
@@ -438,6 +442,108 @@ static void do_empty(const char *directory)
 	sync_and_close(s);
 }
 
+/* --- a long life ------------------------------------------------------------ */
+
+#define SOAK_KEYS 1000
+#define SOAK_SAMPLES 20
+/* By which memory may grow from the first sample on, and the journal past 2.5 times what lives. */
+#define SOAK_SLACK ((size_t)4 << 20)
+#define SOAK_LOG (UINT64_C(48) << 20) /* it is compacted from 8 MiB on, at leisure */
+
+/* The same as set, of a key that is there. */
+static void set_again(struct store *s, uint64_t parent, const char *name, struct bytes value)
+{
+	struct answer b = {0}, c = {0};
+	int64_t lifetime;
+	uint64_t handle;
+	struct stat st;
+
+	must(store_lookup(s, &caller, parent, name, &st, &lifetime), "lookup");
+	must(store_open_key(s, &caller, st.st_ino, O_WRONLY | O_TRUNC, &handle), "open");
+	store_write(s, &caller, handle, value, 0, 0, ANSWER(&b));
+	await(s, &b, "write");
+	store_flush(s, &caller, handle, ANSWER(&c));
+	await(s, &c, "flush");
+	store_release(s, handle);
+	store_forget(s, st.st_ino, 1);
+}
+
+static uint64_t bytes_in(const char *directory)
+{
+	_cleanup_dir_ DIR *dir = opendir(directory);
+	struct dirent *entry;
+	uint64_t total = 0;
+	struct stat st;
+
+	while (dir && (entry = readdir(dir))) {
+		if (fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+			S_ISREG(st.st_mode)) {
+			total += (uint64_t)st.st_blocks * 512;
+		}
+	}
+	return total;
+}
+
+/* Sizes of 10 to 1023 bytes; now and then a key is removed. */
+static void do_soak(const char *directory, uint64_t sets)
+{
+	struct store *s = open_store(directory);
+	uint64_t top = make_namespace(s, "soak"), live = 0, disk;
+	size_t sizes[SOAK_KEYS] = {0}, first = 0, memory;
+	char value[1024], name[32];
+
+	printf("%12s %12s %12s %12s\n", "sets", "resident", "disk", "live");
+	for (uint64_t i = 1; i <= sets; i++) {
+		uint64_t key = i * 7919 % SOAK_KEYS;
+		size_t size = 10 + i * 31 % 1014;
+
+		name_of(name, key);
+		if (i % 97 == 0 && sizes[key] > 0) {
+			drop(s, top, name);
+			live -= sizes[key];
+			sizes[key] = 0;
+			continue;
+		}
+		fill_value(value, size, i);
+		if (sizes[key] > 0) {
+			set_again(s, top, name, bytes_of(value, size));
+		} else {
+			set(s, top, name, bytes_of(value, size));
+		}
+		live += size - sizes[key];
+		sizes[key] = size;
+		if (i % 32 == 0) {
+			store_tick(s);
+			store_dispatch(s);
+		}
+		if (i % (sets / SOAK_SAMPLES) == 0) {
+			memory = resident();
+			disk = bytes_in(directory);
+			printf("%12" PRIu64 " %12zu %12" PRIu64 " %12" PRIu64 "\n", i, memory, disk, live);
+			fflush(stdout);
+			first = first ? first : memory;
+			if (memory > first + SOAK_SLACK || disk > live * 5 / 2 + SOAK_LOG) {
+				fail("it grows", -EFBIG);
+			}
+		}
+	}
+	sync_and_close(s);
+	s = open_store(directory);
+	for (uint64_t key = 0; key < SOAK_KEYS; key++) {
+		struct stat st;
+		int64_t lifetime;
+
+		name_of(name, key);
+		must(store_lookup(s, &caller, top, name, &st, &lifetime) != (sizes[key] ? 0 : STORE_NOT_FOUND),
+			"a key that should be there, or not");
+		if (sizes[key] > 0 && (size_t)st.st_size != sizes[key]) {
+			fail("a key's size", -EPROTO);
+		}
+	}
+	sync_and_close(s);
+	printf("opened again: all %d keys are as they were left\n", SOAK_KEYS);
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 2 ? argv[1] : "";
@@ -455,6 +561,8 @@ int main(int argc, char **argv)
 		do_each(argv[2], number ? number : 100000);
 	} else if (strcmp(what, "empty") == 0) {
 		do_empty(argv[2]);
+	} else if (strcmp(what, "soak") == 0 && number >= SOAK_SAMPLES) {
+		do_soak(argv[2], number);
 	} else {
 		fprintf(stderr, "usage: see the beginning of store_scale.c\n");
 		return 2;
