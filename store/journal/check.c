@@ -46,7 +46,7 @@ struct check {
 	uint64_t last;
 	uint64_t said_synced; /* by the file `synced`, to have been on the disk */
 	uint64_t synced;      /* by that or a line */
-	bool searched;   /* for that, everywhere */
+	bool searched;        /* for that, everywhere */
 };
 
 static void report(struct check *c, const struct check_problem *p)

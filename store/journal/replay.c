@@ -459,8 +459,9 @@ static int cut_end(struct journal *j, int fd, const struct scan *scan)
 	return r;
 }
 
-/* The same for a last log that the next line does not go to, since a snapshot's name comes after its
- * own: with a log behind it, what is torn would be damage, and whole lines in it would be back. */
+/* The same for a last log that the next line does not go to, since a snapshot's name comes after
+ * its own: with a log behind it, what is torn would be damage, and whole lines in it would be back.
+ */
 static int end_log(struct journal *j, const struct segment *s, const struct scan *scan)
 {
 	int fd, r;
@@ -785,7 +786,8 @@ static int replay_all(struct replay *p)
 	j->usage.missing_revisions += p->trailing;
 	if (!watermark_is_possible(p->synced, j->last_revision)) {
 		log_warning("%s: revision %" PRIu64 " is said to have been on the disk, which "
-			    "can't be", j->directory, p->synced);
+			    "can't be",
+			j->directory, p->synced);
 		j->said_synced = 0;
 	} else if (p->synced > j->last_revision) {
 		/* An end that was on the disk is gone. */
@@ -804,8 +806,8 @@ static int replay_all(struct replay *p)
 		return 0;
 	}
 	if (last && !j->failed) {
-		r = last == &j->segments.items[j->segments.count - 1]
-			    ? mend(j, last, &scan) : end_log(j, last, &scan);
+		r = last == &j->segments.items[j->segments.count - 1] ? mend(j, last, &scan)
+								      : end_log(j, last, &scan);
 		if (r < 0 && p->cut) {
 			journal_fail(j, r, "cutting off the torn end");
 		} else if (r < 0) {
