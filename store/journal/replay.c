@@ -483,12 +483,45 @@ static int replay_snapshot(struct replay *p, struct segment *s)
 	return 0;
 }
 
+/* Cuts off what is torn. */
+static int cut_end(struct journal *j, int fd, const struct scan *scan)
+{
+	int r = 0;
+
+	if (scan->size > scan->end) {
+		r = j->disk->ops->truncate(j->disk, fd, (off_t)scan->end);
+		if (r == 0) {
+			r = j->disk->ops->sync(j->disk, fd);
+		}
+	}
+	return r;
+}
+
+/* The same for a last log that the next line does not go to, since a snapshot's name comes after
+ * its own: with a log behind it, what is torn would be damage, and whole lines in it would be back.
+ */
+static int end_log(struct journal *j, const struct segment *s, const struct scan *scan)
+{
+	int fd, r;
+
+	if (scan->unreadable > 0 || scan->size <= scan->end) {
+		return 0;
+	}
+	fd = open_segment(j, s, O_RDWR);
+	if (fd < 0) {
+		return fd;
+	}
+	r = cut_end(j, fd, scan);
+	j->disk->ops->close(j->disk, fd);
+	return r;
+}
+
 /* Readies the end of the last log for the next line. */
 static int mend(struct journal *j, struct segment *s, const struct scan *scan)
 {
 	struct segment_file *file;
 	uint64_t end = scan->end;
-	int fd, r = 0;
+	int fd, r;
 
 	if (scan->unreadable > 0) {
 		return -EIO;
@@ -497,12 +530,7 @@ static int mend(struct journal *j, struct segment *s, const struct scan *scan)
 	if (fd < 0) {
 		return fd;
 	}
-	if (scan->size > end) {
-		r = j->disk->ops->truncate(j->disk, fd, (off_t)end);
-		if (r == 0) {
-			r = j->disk->ops->sync(j->disk, fd);
-		}
-	}
+	r = cut_end(j, fd, scan);
 	if (r == 0 && scan->needs_newline) {
 		r = disk_write_all(j->disk, fd, "\n", 1, (off_t)end);
 		end++;
@@ -801,7 +829,8 @@ static int replay_all(struct replay *p)
 	j->usage.missing_revisions += p->trailing;
 	if (!watermark_is_possible(p->synced, j->last_revision)) {
 		log_warning("%s: revision %" PRIu64 " is said to have been on the disk, which "
-			    "can't be", j->directory, p->synced);
+			    "can't be",
+			j->directory, p->synced);
 		j->said_synced = 0;
 	} else if (p->synced > j->last_revision) {
 		/* An end that was on the disk is gone. */
@@ -819,8 +848,9 @@ static int replay_all(struct replay *p)
 		drop_stale(j, false);
 		return 0;
 	}
-	if (last && last == &j->segments.items[j->segments.count - 1] && !j->failed) {
-		r = mend(j, last, &scan);
+	if (last && !j->failed) {
+		r = last == &j->segments.items[j->segments.count - 1] ? mend(j, last, &scan)
+								      : end_log(j, last, &scan);
 		if (r < 0 && p->cut) {
 			journal_fail(j, r, "cutting off the torn end");
 		} else if (r < 0) {

@@ -23,8 +23,9 @@ static void check(const struct filter *f)
 	if (f->since != UINT64_MAX) {
 		json_object_object_add(o, "since", json_object_new_uint64(f->since));
 	}
-	CHECK(buffer_printf(&line, "%s\n", json_object_to_json_string_ext(o,
-		JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)) == 0);
+	CHECK(buffer_printf(&line, "%s\n",
+		      json_object_to_json_string_ext(
+			      o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)) == 0);
 	json_object_put(o);
 	if (line.size <= 4096) { /* escapes are longer than what they stand for */
 		CHECK(filter_parse(&again, buffer_bytes(&line)) == 0);

@@ -41,8 +41,8 @@ static bool parse_otherwise(struct bytes text, struct json_object **out)
 	return whole;
 }
 
-/* json-c (0.16 at least) takes the characters of U+1D800 to U+1DFFF, and of the same stretch of every
- * other plane, for halves of a pair when they are escaped. */
+/* json-c (0.16 at least) takes the characters of U+1D800 to U+1DFFF, and of the same stretch of
+ * every other plane, for halves of a pair when they are escaped. */
 static bool is_misread(struct bytes text)
 {
 	for (size_t i = 0; i + 6 <= text.size; i++) {

@@ -90,8 +90,8 @@ static int plain(struct bytes p, struct bytes path)
 /* No path of a store has empty components: what matches them is of no matter. */
 static bool is_path(struct bytes b)
 {
-	return b.size == 0 || (b.data[0] != '/' && b.data[b.size - 1] != '/' &&
-				      !memmem(b.data, b.size, "//", 2));
+	return b.size == 0 ||
+	       (b.data[0] != '/' && b.data[b.size - 1] != '/' && !memmem(b.data, b.size, "//", 2));
 }
 
 static bool is_comparable(struct bytes b)

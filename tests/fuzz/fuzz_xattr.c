@@ -265,8 +265,8 @@ static void wait_for_lock(struct run *r, unsigned slot, struct bytes text)
 	}
 	if (i < WAITS && read_lock(r, slot, text, &lock)) {
 		r->waits[i] = (struct answer){0};
-		r->tickets[i] = store_setlk(r->b.s, r->b.who, r->inodes[slot], &lock, true,
-			ANSWER(&r->waits[i]));
+		r->tickets[i] = store_setlk(
+			r->b.s, r->b.who, r->inodes[slot], &lock, true, ANSWER(&r->waits[i]));
 		CHECK(r->tickets[i] || r->waits[i].done);
 	}
 }
