@@ -158,39 +158,45 @@ static int add_record(struct table *t, const struct record *r, const char *data)
 }
 
 /* What the first `size` bytes of an area add up to. 0 or a negative errno. */
-static int load(const struct keep *k, unsigned area, uint64_t size, struct table *t)
+static int add_records(struct table *t, const char *log, uint64_t size)
 {
-	_cleanup_free_ char *log = malloc(size ? size : 1);
-	uint64_t done = 0;
-	int rc = table_init(t);
+	int rc = 0;
 
-	if (!log) {
-		rc = -ENOMEM;
-	}
-	while (rc == 0 && done < size) {
-		ssize_t n = pread(k->fd, log + done, size - done, AREA(area) + (off_t)done);
-
-		if (n <= 0) {
-			rc = n < 0 ? -errno : -EPROTO;
-		} else {
-			done += (uint64_t)n;
-		}
-	}
 	for (uint64_t at = 0; rc == 0 && at < size;) {
 		struct record r;
 
 		if (size - at < sizeof(r)) {
-			rc = -EPROTO;
-			break;
+			return -EPROTO;
 		}
 		memcpy(&r, log + at, sizeof(r));
 		at += sizeof(r);
 		if (size - at < r.size) {
-			rc = -EPROTO;
-			break;
+			return -EPROTO;
 		}
 		rc = add_record(t, &r, log + at);
 		at += r.size;
+	}
+	return rc;
+}
+
+static int load(const struct keep *k, unsigned area, uint64_t size, struct table *t)
+{
+	char *log = NULL;
+	struct stat st;
+	int rc = table_init(t);
+
+	if (rc == 0 && fstat(k->fd, &st) < 0) {
+		rc = -errno;
+	} else if (rc == 0 && size > 0 && (uint64_t)st.st_size < (uint64_t)AREA(area) + size) {
+		rc = -EPROTO;
+	}
+	if (rc == 0 && size > 0) {
+		/* Not copied: it may be large, and the heap would stay so. */
+		log = mmap(NULL, size, PROT_READ, MAP_SHARED, k->fd, AREA(area));
+		rc = log == MAP_FAILED ? -errno : add_records(t, log, size);
+		if (log != MAP_FAILED) {
+			munmap(log, size);
+		}
 	}
 	if (rc) {
 		objects_finish(t);
