@@ -1,40 +1,22 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 The cubbyfs authors */
 
-/* How a line is made and read.
+/* Checksums, and how a line is read; record_encode.c writes them.
  *
- * json-c does the JSON. What it does not do is say when it ran out of memory
- * while it was writing: the text just lacks a piece. Such a line would get a
- * right checksum for a wrong value, so the encoder keeps count of the bytes
- * that the line must have, field by field, and takes no other.
- *
- * A transition of one change is flat; one of several has "changes", a list of
- * objects with the same fields. A field that has its default is left out. */
+ * Nearly all lines are as record_encode has written them, and canonical.c reads
+ * those. The general way is for the others: a line of another version with fields that
+ * this one does not know, or one that a person has changed. It makes json-c's
+ * objects of the line and a transition of those. */
 #include "store/record.h"
 
-#include "base/cleanup.h"
+#include "store/canonical.h"
 #include "store/json.h"
 #include "store/text.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <json-c/json.h>
+#include <stdlib.h>
 #include <zlib.h>
-
-#define JSON_FLAGS (JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)
-#define ADD_FLAGS (JSON_C_OBJECT_ADD_KEY_IS_NEW | JSON_C_OBJECT_ADD_CONSTANT_KEY)
-
-static const char *const type_names[] = {
-	[CHANGE_PUT] = "put",
-	[CHANGE_APPEND] = "append",
-	[CHANGE_LINK] = "link",
-	[CHANGE_REMOVE] = "remove",
-	[CHANGE_EXPIRE] = "expire",
-	[CHANGE_RENAME] = "rename",
-	[CHANGE_EXCHANGE] = "exchange",
-};
-
-#define N_TYPES (sizeof(type_names) / sizeof(type_names[0]))
 
 /* ---- checksums ---- */
 
@@ -69,382 +51,57 @@ bool record_intact(struct bytes line)
 	return stored == checksum(line.data, line.size - RECORD_END_SIZE);
 }
 
-/* Appends `text`, an object, with the checksum as its last field. */
-static int append_line(const char *text, size_t size, struct buffer *out)
+int record_end(struct buffer *out, size_t start)
 {
-	size_t start = out->size;
-	int r;
+	uint32_t sum = checksum(out->data + start, out->size - start);
+	char end[] = RECORD_END "00000000\"}\n";
 
-	if (size > RECORD_MAX - RECORD_END_SIZE) {
-		return -EFBIG;
+	for (int i = 0; i < 8; i++) {
+		end[8 + i] = "0123456789abcdef"[sum >> (28 - 4 * i) & 15];
 	}
-	r = buffer_reserve(out, start + size + RECORD_END_SIZE + 2);
-	if (r < 0) {
-		return r;
-	}
-	buffer_append(out, text, size - 1);
-	return buffer_printf(
-		out, ",\"crc\":\"%08" PRIx32 "\"}\n", checksum(out->data + start, size - 1));
+	return buffer_append(out, end, sizeof(end) - 1);
 }
 
 int record_encode_object(struct json_object *object, struct buffer *out)
 {
+	size_t start = out->size;
 	struct bytes text;
 	int r = json_write(object, &text);
 
-	return r < 0 ? r : append_line(text.data, text.size, out);
-}
-
-/* ---- encoding ---- */
-
-struct encoder {
-	size_t length; /* that the text will have */
-	bool failed;   /* without memory */
-};
-
-static struct json_object *new_object(struct encoder *e)
-{
-	struct json_object *o = json_object_new_object();
-
-	e->failed |= !o;
-	e->length += 1; /* two braces, and one comma less than fields */
-	return o;
-}
-
-static struct json_object *new_array(struct encoder *e, size_t n)
-{
-	struct json_object *o = json_object_new_array_ext((int)n);
-
-	e->failed |= !o;
-	e->length += 1;
-	return o;
-}
-
-/* Adds a field of `length` bytes; takes the value over. */
-static void add(struct encoder *e, struct json_object *object, const char *key,
-	struct json_object *value, size_t length)
-{
-	e->length += strlen(key) + strlen("\"\":,") + length;
-	if (e->failed || !value || json_object_object_add_ex(object, key, value, ADD_FLAGS) != 0) {
-		json_object_put(value);
-		e->failed = true;
+	r = r < 0 ? r : buffer_append(out, text.data, text.size - 1);
+	r = r < 0 ? r : record_end(out, start);
+	if (r < 0) {
+		out->size = start;
 	}
-}
-
-static void add_element(
-	struct encoder *e, struct json_object *array, struct json_object *value, size_t length)
-{
-	e->length += strlen(",") + length;
-	if (e->failed || json_object_array_add(array, value) != 0) {
-		json_object_put(value);
-		e->failed = true;
-	}
-}
-
-static size_t digits(uint64_t n)
-{
-	size_t count = 1;
-
-	for (; n >= 10; n /= 10) {
-		count++;
-	}
-	return count;
-}
-
-static void add_unsigned(struct encoder *e, struct json_object *object, const char *key, uint64_t n)
-{
-	add(e, object, key, json_object_new_uint64(n), digits(n));
-}
-
-static void add_signed(struct encoder *e, struct json_object *object, const char *key, int64_t n)
-{
-	size_t length = n < 0 ? 1 + digits(-(uint64_t)n) : digits((uint64_t)n);
-
-	add(e, object, key, json_object_new_int64(n), length);
-}
-
-static void add_text(
-	struct encoder *e, struct json_object *object, const char *key, struct bytes text)
-{
-	size_t length = 0;
-	struct json_object *value = text_to_json(text, &length);
-
-	add(e, object, key, value, length);
-}
-
-static void add_text_element(struct encoder *e, struct json_object *array, struct bytes text)
-{
-	size_t length = 0;
-	struct json_object *value = text_to_json(text, &length);
-
-	e->failed |= !value;
-	add_element(e, array, value, length);
-}
-
-static void add_place(struct encoder *e, struct json_object *object, const char *parent_key,
-	const char *path_key, const struct place *place)
-{
-	if (place->parent != 0) {
-		add_unsigned(e, object, parent_key, place->parent);
-	}
-	if (place->path.size != 0) {
-		add_text(e, object, path_key, place->path);
-	}
-}
-
-static void add_lock(struct encoder *e, struct json_object *object, const struct holding *lock)
-{
-	struct json_object *item = new_object(e);
-
-	/* Always there, so that the object is never empty. */
-	add_text(e, item, "holder", lock->holder);
-	if (lock->token != 0) {
-		add_unsigned(e, item, "token", lock->token);
-	}
-	if (lock->keepalive) {
-		add(e, item, "keepalive", json_object_new_boolean(1), strlen("true"));
-	}
-	add(e, object, "lock", item, 0);
-}
-
-static void add_xattrs(struct encoder *e, struct json_object *object, const struct change *c)
-{
-	struct json_object *list = new_array(e, c->n_xattrs);
-
-	for (size_t i = 0; i < c->n_xattrs && !e->failed; i++) {
-		struct json_object *pair = new_array(e, 2);
-
-		add_text_element(e, pair, c->xattrs[i].name);
-		if (c->xattrs[i].removed) {
-			add_element(e, pair, NULL, strlen("null"));
-		} else {
-			add_text_element(e, pair, c->xattrs[i].value);
-		}
-		add_element(e, list, pair, 0);
-	}
-	add(e, object, "xattrs", list, 0);
-}
-
-static void add_links(struct encoder *e, struct json_object *object, const struct change *c)
-{
-	struct json_object *list = new_array(e, c->n_links);
-
-	for (size_t i = 0; i < c->n_links && !e->failed; i++) {
-		const struct link *l = &c->links[i];
-		struct json_object *item = new_object(e);
-
-		/* Always there, so that the object is never empty. */
-		add_unsigned(e, item, "in", l->place.parent);
-		if (l->place.path.size != 0) {
-			add_text(e, item, "path", l->place.path);
-		}
-		if (l->expires != 0) {
-			add_signed(e, item, "expires", l->expires);
-		}
-		if (l->ttl != 0) {
-			add_signed(e, item, "ttl", l->ttl);
-		}
-		if (l->lock.token != 0) {
-			add_lock(e, item, &l->lock);
-		}
-		add_element(e, list, item, 0);
-	}
-	add(e, object, "links", list, 0);
-}
-
-static void add_change(struct encoder *e, struct json_object *object, const struct change *c)
-{
-	const char *name = type_names[c->type];
-	char mode[16];
-	int n;
-
-	add(e, object, "op", json_object_new_string(name), strlen(name) + 2);
-	if (c->ino != 0) {
-		add_unsigned(e, object, "ino", c->ino);
-	}
-	add_place(e, object, "in", "path", &c->place);
-	add_place(e, object, "to_in", "to", &c->to);
-	if (c->fields & HAS_MODE) {
-		n = snprintf(mode, sizeof(mode), "%06o", (unsigned)c->mode);
-		add(e, object, "mode", json_object_new_string(mode), (size_t)n + 2);
-	}
-	if (c->fields & HAS_OWNER) {
-		add_unsigned(e, object, "uid", c->uid);
-		add_unsigned(e, object, "gid", c->gid);
-	}
-	if (c->fields & HAS_RDEV) {
-		add_unsigned(e, object, "rdev", c->rdev);
-	}
-	if (c->fields & HAS_MTIME) {
-		add_signed(e, object, "mtime", c->mtime);
-	}
-	if (c->fields & HAS_ATIME) {
-		add_signed(e, object, "atime", c->atime);
-	}
-	if (c->fields & HAS_AGE) {
-		add_signed(e, object, "age", c->age);
-	}
-	if (c->fields & HAS_EXPIRES) {
-		add_signed(e, object, "expires", c->expires);
-		if (c->ttl != 0) {
-			add_signed(e, object, "ttl", c->ttl);
-		}
-	}
-	if (c->fields & HAS_LOCK) {
-		add_lock(e, object, &c->lock);
-	}
-	if (c->fields & HAS_HISTORY) {
-		add_unsigned(e, object, "version", c->version);
-		add_signed(e, object, "created", c->created);
-		add_signed(e, object, "changed", c->changed);
-		if (c->action.size != 0) {
-			add_text(e, object, "last_action", c->action);
-		}
-	}
-	if (c->n_links != 0) {
-		add_links(e, object, c);
-	}
-	if (c->n_xattrs != 0) {
-		add_xattrs(e, object, c);
-	}
-	if (c->offset != 0) {
-		add_unsigned(e, object, "offset", c->offset);
-	}
-	if ((c->fields & HAS_VALUE) || c->type == CHANGE_APPEND) {
-		add_text(e, object, "value", c->value);
-	}
-}
-
-/* What no line could hold, and json-c's counts could not either. */
-static bool too_large(const struct transition *t)
-{
-	uint64_t sum = t->action.size;
-
-	for (size_t i = 0; i < t->n_changes; i++) {
-		const struct change *c = &t->changes[i];
-
-		sum += c->value.size + c->place.path.size + c->to.path.size + c->action.size +
-			c->lock.holder.size;
-		for (size_t k = 0; k < c->n_xattrs; k++) {
-			sum += c->xattrs[k].name.size + c->xattrs[k].value.size;
-		}
-	}
-	return sum > RECORD_MAX;
-}
-
-int record_encode(const struct transition *t, struct buffer *out)
-{
-	struct encoder e = {0};
-	struct json_object *root, *list;
-	const char *text;
-	size_t size = 0;
-	int r;
-
-	if (too_large(t)) {
-		return -EFBIG;
-	}
-	root = new_object(&e);
-	add_unsigned(&e, root, "rev", t->revision);
-	add_signed(&e, root, "at", t->at);
-	if (t->lease != 0) {
-		add_signed(&e, root, "lease", t->lease);
-	}
-	if (t->by != 0) {
-		add_unsigned(&e, root, "by", t->by);
-	}
-	if (t->synced != 0) {
-		add_unsigned(&e, root, "synced", t->synced);
-	}
-	if (t->action.size != 0) {
-		add_text(&e, root, "action", t->action);
-	}
-	if (t->n_changes == 1) {
-		add_change(&e, root, &t->changes[0]);
-	} else {
-		list = new_array(&e, t->n_changes);
-		for (size_t i = 0; i < t->n_changes && !e.failed; i++) {
-			struct json_object *item = new_object(&e);
-
-			add_change(&e, item, &t->changes[i]);
-			add_element(&e, list, item, 0);
-		}
-		add(&e, root, "changes", list, 0);
-	}
-	text = e.failed ? NULL : json_object_to_json_string_length(root, JSON_FLAGS, &size);
-	if (text && e.length > RECORD_MAX - RECORD_END_SIZE) {
-		r = -EFBIG;
-	} else if (!text || size != e.length) {
-		r = -ENOMEM;
-	} else {
-		r = append_line(text, size, out);
-	}
-	json_object_put(root);
 	return r;
 }
 
 /* ---- decoding ---- */
 
-struct block {
-	struct block *next;
-	size_t size, used;
-	_Alignas(16) char data[];
-};
-
 struct record_decoder {
 	struct json_object *root; /* of the last line */
-	struct block *blocks;     /* what the last transition takes beyond it */
+	struct arena arena;	  /* what the last transition takes beyond it */
 	struct transition transition;
 };
-
-#define BLOCK_SIZE 4096
 
 static void *allocate(void *arg, size_t size)
 {
 	struct record_decoder *d = arg;
-	struct block *b = d->blocks;
-	size_t wanted;
-	void *p;
 
-	size = (size + 15) & ~(size_t)15;
-	if (!b || b->size - b->used < size) {
-		wanted = size > BLOCK_SIZE ? size : BLOCK_SIZE;
-		b = malloc(sizeof(*b) + wanted);
-		if (!b) {
-			return NULL;
-		}
-		*b = (struct block){.next = d->blocks, .size = wanted};
-		d->blocks = b;
-	}
-	p = b->data + b->used;
-	b->used += size;
-	return p;
+	return arena_allocate(&d->arena, size);
 }
 
 static void *allocate_zeroed(struct record_decoder *d, size_t count, size_t size)
 {
-	void *p = allocate(d, count * size);
-
-	if (p) {
-		memset(p, 0, count * size);
-	}
-	return p;
+	return arena_allocate_zeroed(&d->arena, count, size);
 }
 
-/* Forgets the last line; keeps one block for the next, if it is small. */
-static void reset(struct record_decoder *d, bool all)
+/* Forgets the last line. */
+static void reset(struct record_decoder *d)
 {
 	json_object_put(d->root);
 	d->root = NULL;
-	while (d->blocks) {
-		struct block *b = d->blocks;
-
-		if (!all && !b->next && b->size == BLOCK_SIZE) {
-			b->used = 0;
-			break;
-		}
-		d->blocks = b->next;
-		free(b);
-	}
+	arena_reset(&d->arena);
 }
 
 int record_decoder_create(struct record_decoder **out)
@@ -463,7 +120,8 @@ void record_decoder_destroy(struct record_decoder *d)
 	if (!d) {
 		return;
 	}
-	reset(d, true);
+	reset(d);
+	arena_finish(&d->arena);
 	free(d);
 }
 
@@ -517,8 +175,8 @@ static bool get_type(struct json_object *o, enum change_type *out)
 	if (!json_object_is_type(o, json_type_string)) {
 		return false;
 	}
-	for (size_t i = 0; i < N_TYPES; i++) {
-		if (strcmp(json_object_get_string(o), type_names[i]) == 0) {
+	for (size_t i = 0; i < N_CHANGE_TYPES; i++) {
+		if (strcmp(json_object_get_string(o), change_type_names[i]) == 0) {
 			*out = (enum change_type)i;
 			return true;
 		}
@@ -869,29 +527,36 @@ static int get_transition(struct record_decoder *d)
 	return r < 0 ? r : ok(has_revision && has_time);
 }
 
+static bool is_line(struct bytes line)
+{
+	return line.size <= RECORD_MAX && record_intact(line);
+}
+
+/* Of a line that is whole. */
+static int parse(struct record_decoder *d, struct bytes line)
+{
+	int r = json_parse(line, &d->root);
+
+	if (r < 0) {
+		return r == -ENOMEM ? r : RECORD_DAMAGED;
+	}
+	return json_object_is_type(d->root, json_type_object) ? RECORD_OK : RECORD_DAMAGED;
+}
+
 int record_decode_object(struct record_decoder *d, struct bytes line, struct json_object **out)
 {
 	int r;
 
-	reset(d, false);
-	if (line.size > RECORD_MAX || !record_intact(line)) {
-		return RECORD_DAMAGED;
-	}
-	r = json_parse(line, &d->root);
-	if (r < 0) {
-		return r == -ENOMEM ? r : RECORD_DAMAGED;
-	}
-	if (!json_object_is_type(d->root, json_type_object)) {
-		return RECORD_DAMAGED;
-	}
+	reset(d);
+	r = is_line(line) ? parse(d, line) : RECORD_DAMAGED;
 	*out = d->root;
-	return RECORD_OK;
+	return r;
 }
 
-int record_decode(struct record_decoder *d, struct bytes line, const struct transition **out)
+static int decode_generally(
+	struct record_decoder *d, struct bytes line, const struct transition **out)
 {
-	struct json_object *root;
-	int r = record_decode_object(d, line, &root);
+	int r = parse(d, line);
 
 	if (r != RECORD_OK) {
 		return r;
@@ -902,4 +567,29 @@ int record_decode(struct record_decoder *d, struct bytes line, const struct tran
 	}
 	*out = &d->transition;
 	return RECORD_OK;
+}
+
+int record_decode(struct record_decoder *d, struct bytes line, const struct transition **out)
+{
+	struct bytes text;
+	int r;
+
+	reset(d);
+	if (!is_line(line)) {
+		return RECORD_DAMAGED;
+	}
+	text = bytes_of(line.data, line.size - RECORD_END_SIZE);
+	r = canonical_decode(&d->arena, text, &d->transition);
+	if (r == CANONICAL_NOT) {
+		return decode_generally(d, line, out);
+	}
+	*out = &d->transition;
+	return r;
+}
+
+int record_decode_generally(
+	struct record_decoder *d, struct bytes line, const struct transition **out)
+{
+	reset(d);
+	return is_line(line) ? decode_generally(d, line, out) : RECORD_DAMAGED;
 }

@@ -27,6 +27,9 @@ enum record_outcome {
  * it would be longer than RECORD_MAX; then out is as it was. */
 int record_encode(const struct transition *t, struct buffer *out);
 
+/* Ends the line that begins at `start` and lacks its last brace. 0 or -ENOMEM. */
+int record_end(struct buffer *out, size_t start);
+
 /* Appends any object as a checksummed line (headers, footers); its first field
  * is "cubbyfs". Takes no reference. 0 or -ENOMEM. */
 int record_encode_object(struct json_object *object, struct buffer *out);
@@ -37,9 +40,13 @@ struct record_decoder;
 int record_decoder_create(struct record_decoder **out);
 void record_decoder_destroy(struct record_decoder *d);
 
-/* `line` is without its newline. *out and all it points at are d's, until the
- * next call. RECORD_*, or -ENOMEM. */
+/* `line` is without its newline. *out is d's and good until the next call; what it
+ * points at is d's or in the line. RECORD_*, or -ENOMEM. */
 int record_decode(struct record_decoder *d, struct bytes line, const struct transition **out);
+/* The same, in the way of lines that are not as record_encode writes them: any line has
+ * the same outcome, by another way. For tests. */
+int record_decode_generally(
+	struct record_decoder *d, struct bytes line, const struct transition **out);
 
 /* The same for a line that is no transition: *out is borrowed as above. */
 int record_decode_object(struct record_decoder *d, struct bytes line, struct json_object **out);

@@ -131,6 +131,68 @@ struct json_object *text_to_json(struct bytes in, size_t *length)
 	return outer;
 }
 
+/* As json-c does it. */
+static char *write_escape(unsigned char c, char *to)
+{
+	static const char from[] = "\b\n\r\t\f\"\\", letters[] = "bnrtf\"\\";
+	static const char hex[] = "0123456789abcdef";
+	const char *found = c ? strchr(from, c) : NULL;
+
+	*to++ = '\\';
+	if (found) {
+		*to++ = letters[found - from];
+		return to;
+	}
+	memcpy(to, "u00", 3);
+	to[3] = hex[c >> 4];
+	to[4] = hex[c & 15];
+	return to + 5;
+}
+
+static int write_base64(struct bytes in, struct buffer *out)
+{
+	int r = buffer_append_string(out, "{\"base64\":\"");
+
+	r = r < 0 ? r : base64_encode(in, out);
+	return r < 0 ? r : buffer_append_string(out, "\"}");
+}
+
+int text_write(struct bytes in, struct buffer *out)
+{
+	size_t size = string_size(in);
+	char *to;
+	int r;
+
+	if (size == SIZE_MAX) {
+		return write_base64(in, out);
+	}
+	r = buffer_reserve(out, out->size + size + 2);
+	if (r < 0) {
+		return r;
+	}
+	to = out->data + out->size;
+	*to++ = '"';
+	if (size == in.size) {
+		if (size > 0) {
+			memcpy(to, in.data, size);
+		}
+		to += size;
+	} else {
+		for (size_t i = 0; i < in.size; i++) {
+			unsigned char c = (unsigned char)in.data[i];
+
+			if (escaped_size(c) == 1) {
+				*to++ = (char)c;
+			} else {
+				to = write_escape(c, to);
+			}
+		}
+	}
+	*to++ = '"';
+	out->size = (size_t)(to - out->data);
+	return 0;
+}
+
 int text_from_json(struct json_object *json, void *(*allocate)(void *arg, size_t size), void *arg,
 	struct bytes *out)
 {

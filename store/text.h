@@ -16,6 +16,9 @@ bool text_is_utf8(struct bytes in);
  * without memory. */
 struct json_object *text_to_json(struct bytes in, size_t *length);
 
+/* Appends the same as text. 0 or -ENOMEM. */
+int text_write(struct bytes in, struct buffer *out);
+
 /* What text_to_json made. A string is borrowed from `json`; base64 is decoded
  * into the memory that `allocate` gives. 0, -ENOMEM, or -EINVAL for any other
  * JSON. */

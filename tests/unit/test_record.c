@@ -2,7 +2,10 @@
  * Copyright (c) 2026 The cubbyfs authors */
 
 /* One transition, one line, and back. */
+#include "base/cleanup.h"
 #include "store/base64.h"
+#include "store/canonical.h"
+#include "store/json.h"
 #include "store/record.h"
 #include "store/text.h"
 
@@ -90,6 +93,35 @@ static void same_transition(const struct transition *a, const struct transition 
 	}
 }
 
+/* json-c writes the line in just the same way. */
+static void same_as_json_c(struct bytes line)
+{
+	struct json_object *o;
+	size_t size;
+	const char *text;
+
+	assert_int_equal(json_parse(line, &o), 0);
+	text = json_object_to_json_string_length(
+		o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &size);
+	same_bytes(bytes_of(text, size), line);
+	json_object_put(o);
+}
+
+/* What record_encode writes is read in the quick way, and that is the general one's. */
+static void same_by_both_ways(struct record_decoder *d, struct bytes line)
+{
+	struct bytes text = bytes_of(line.data, line.size - RECORD_END_SIZE);
+	const struct transition *general;
+	struct transition quick;
+	struct arena arena = {0};
+
+	assert_int_equal(canonical_decode(&arena, text, &quick), 0);
+	assert_int_equal(record_decode_generally(d, line, &general), RECORD_OK);
+	assert_true(quick.synced == general->synced);
+	same_transition(&quick, general);
+	arena_finish(&arena);
+}
+
 static void round_trip(struct record_decoder *d, const struct transition *t)
 {
 	struct buffer line = {0};
@@ -101,6 +133,9 @@ static void round_trip(struct record_decoder *d, const struct transition *t)
 	assert_null(memchr(line.data, 0, line.size));
 	assert_int_equal(record_decode(d, bytes_of(line.data, line.size - 1), &back), RECORD_OK);
 	same_transition(t, back);
+	assert_true(t->synced == back->synced);
+	same_as_json_c(bytes_of(line.data, line.size - 1));
+	same_by_both_ways(d, bytes_of(line.data, line.size - 1));
 	buffer_finish(&line);
 }
 
@@ -265,6 +300,7 @@ static void random_transitions(void **state)
 			.at = random_i64(),
 			.by = chance(50) ? (uint32_t)random_u64() : 0,
 			.lease = chance(50) ? (int64_t)random_u64() : 0,
+			.synced = chance(20) ? random_u64() : 0,
 			.action = chance(30) ? random_bytes(256) : bytes_of(NULL, 0),
 			.changes = changes,
 			.n_changes = chance(70) ? 1 : 1 + random_number() % 8,
@@ -461,6 +497,104 @@ static void unknown_lines(void **state)
 	decode_json("{\"rev\":1,\"at\":1,\"op\":\"put\",\"later\":[1]}", RECORD_OK);
 }
 
+/* Lines like those that record_encode writes, but not quite: the quick way leaves them to
+ * the general one, or both read the same. */
+static void nearly_canonical(void **state)
+{
+	static const struct {
+		const char *text;
+		bool taken;
+		int outcome;
+	} cases[] = {
+#define LINE(fields) "{\"rev\":1,\"at\":2,\"op\":\"put\"" fields
+		{LINE(""), true, RECORD_OK},
+		{LINE(",\"ino\":0"), true, RECORD_OK},
+		{LINE(",\"ino\":18446744073709551615"), true, RECORD_OK},
+		{LINE(",\"ino\":18446744073709551616"), false, RECORD_OK}, /* clamped */
+		{LINE(",\"ino\":99999999999999999999"), false, RECORD_OK},
+		{LINE(",\"ino\":100000000000000000000"), false, RECORD_OK},
+		{LINE(",\"ino\":01"), false, RECORD_DAMAGED},
+		{LINE(",\"ino\":-1"), false, RECORD_UNKNOWN},
+		{LINE(",\"ino\":1e2"), false, RECORD_UNKNOWN},
+		{LINE(",\"ino\": 1"), false, RECORD_OK},
+		{LINE(" "), false, RECORD_OK},
+		{LINE(",\"in\":1,\"ino\":2"), false, RECORD_OK},
+		{LINE(",\"ino\":1,\"ino\":2"), false, RECORD_OK},
+		{LINE(",\"later\":1"), false, RECORD_OK},
+		{LINE(",\"atime\":-9223372036854775808"), true, RECORD_OK},
+		{LINE(",\"atime\":-9223372036854775809"), false, RECORD_OK},
+		{LINE(",\"atime\":9223372036854775808"), false, RECORD_UNKNOWN},
+		{LINE(",\"atime\":-0"), false, RECORD_OK},
+		{LINE(",\"uid\":1"), false, RECORD_OK},
+		{LINE(",\"uid\":4294967295,\"gid\":4294967296"), false, RECORD_UNKNOWN},
+		{LINE(",\"mode\":\"\""), false, RECORD_OK},
+		{LINE(",\"mode\":\"37777777777\""), true, RECORD_OK},
+		{LINE(",\"mode\":\"77777777777\""), false, RECORD_UNKNOWN},
+		{LINE(",\"path\":\"\\u0041\""), false, RECORD_OK},
+		{LINE(",\"path\":\"\\u001F\""), false, RECORD_OK},
+		{LINE(",\"path\":\"\\u001f\\u0000\""), true, RECORD_OK},
+		{LINE(",\"path\":\"\\u001\""), false, RECORD_DAMAGED},
+		{LINE(",\"path\":\"\\/\""), false, RECORD_OK},
+		{LINE(",\"path\":\"\\x\""), false, RECORD_DAMAGED},
+		{LINE(",\"path\":\"12345678901\t\""), false, RECORD_DAMAGED},
+		{LINE(",\"path\":\"1234\xff\""), false, RECORD_DAMAGED},
+		{LINE(",\"path\":\"\\\xc3\xa4\""), false, RECORD_DAMAGED},
+		{LINE(",\"path\":\"\xc3\xa4\\\"\\\\\""), true, RECORD_OK},
+		{LINE(",\"path\":\""), false, RECORD_DAMAGED},
+		{LINE(",\"path\":\"\\\""), false, RECORD_DAMAGED},
+		{LINE(",\"path\":{\"base64\":\"Zg==\"}"), true, RECORD_OK},
+		{LINE(",\"path\":{\"base64\":\"\"}"), true, RECORD_OK},
+		{LINE(",\"path\":{\"base64\":\"Zh==\"}"), false, RECORD_UNKNOWN},
+		{LINE(",\"path\":{\"base64\":\"Zg==\",\"x\":1}"), false, RECORD_OK},
+		{LINE(",\"path\":{\"base64\":\"Zg=="), false, RECORD_DAMAGED},
+		{LINE(",\"links\":[]"), false, RECORD_OK},
+		{LINE(",\"links\":[{\"in\":1},{\"in\":2},{\"in\":3}]"), true, RECORD_OK},
+		{LINE(",\"links\":[{\"path\":\"a\"}]"), false, RECORD_OK},
+		{LINE(",\"xattrs\":[]"), false, RECORD_OK},
+		{LINE(",\"xattrs\":[[\"a\",null],[\"b\",\"c\"]]"), true, RECORD_OK},
+		{LINE(",\"xattrs\":[[\"a\",null,1]]"), false, RECORD_UNKNOWN},
+		{LINE(",\"lock\":{\"holder\":\"x\",\"keepalive\":true}"), true, RECORD_OK},
+		{LINE(",\"lock\":{\"holder\":\"x\",\"keepalive\":false}"), false, RECORD_OK},
+		{LINE(",\"version\":1,\"created\":2"), false, RECORD_OK},
+		{LINE("}"), false, RECORD_DAMAGED},
+		{"{\"rev\":1,\"at\":2,\"changes\":[{\"op\":\"put\"},{\"op\":\"link\"},"
+		 "{\"op\":\"append\",\"value\":\"\"}]", true, RECORD_OK},
+		{"{\"rev\":1,\"at\":2,\"changes\":[{\"op\":\"put\"}],\"ino\":1", false, RECORD_OK},
+		{"{\"rev\":1,\"at\":2,\"changes\":[]", false, RECORD_UNKNOWN},
+		{"{\"at\":2,\"rev\":1,\"op\":\"put\"", false, RECORD_OK},
+		{"{\"rev\":1,\"at\":2,\"op\":\"puts\"", false, RECORD_UNKNOWN},
+		{"{\"rev\":1,\"at\":2", false, RECORD_UNKNOWN},
+	};
+	struct record_decoder *d, *e;
+
+	(void)state;
+	assert_int_equal(record_decoder_create(&d), 0);
+	assert_int_equal(record_decoder_create(&e), 0);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		_cleanup_buffer_ struct buffer line = {0};
+		const struct transition *a, *b;
+		struct transition quick;
+		struct arena arena = {0};
+		struct bytes whole;
+
+		assert_int_equal(buffer_append_string(&line, cases[i].text), 0);
+		assert_int_equal(record_end(&line, 0), 0);
+		whole = bytes_of(line.data, line.size - 1);
+		if (canonical_decode(&arena, bytes_of_string(cases[i].text), &quick) !=
+				(cases[i].taken ? 0 : CANONICAL_NOT) ||
+			record_decode_generally(d, whole, &a) != cases[i].outcome ||
+			record_decode(e, whole, &b) != cases[i].outcome) {
+			fail_msg("%s", cases[i].text);
+		}
+		if (cases[i].outcome == RECORD_OK) {
+			same_transition(a, b);
+		}
+		arena_finish(&arena);
+	}
+	record_decoder_destroy(d);
+	record_decoder_destroy(e);
+}
+
 static void not_json(void **state)
 {
 	static const char *const lines[] = {"{", "{\"a\":", "{\"a\":{", "{]", "{\"a\" 1"};
@@ -547,6 +681,7 @@ int main(void)
 		cmocka_unit_test(line_reads_well),
 		cmocka_unit_test(damage_is_seen),
 		cmocka_unit_test(unknown_lines),
+		cmocka_unit_test(nearly_canonical),
 		cmocka_unit_test(not_json),
 		cmocka_unit_test(utf8),
 		cmocka_unit_test(base64),
