@@ -50,12 +50,12 @@ static void touch_namespace(const struct context *x, struct node *n)
 
 static void remove_one(const struct context *x, struct entry *e)
 {
-	struct node *n = e->node;
+	struct node *n = entry_node(e);
 
 	touch(x->t, n);
-	touch_namespace(x, e->parent);
+	touch_namespace(x, entry_parent(e));
 	if (n->nlink == 1 && node_has_value(n)) {
-		x->t->live_bytes -= value_size(n->value);
+		x->t->live_bytes -= value_size(node_value(n));
 	}
 	tree_detach(x->t, e);
 	n->changed = x->tr->at;
@@ -71,7 +71,7 @@ static void remove_below(const struct context *x, struct entry *top, bool expire
 
 	for (struct entry *e = tree_lowest(top); e; e = next) {
 		next = tree_after(e, top);
-		e->node->is_expired |= expired && e->node->nlink == 1;
+		entry_node(e)->is_expired |= expired && entry_node(e)->nlink == 1;
 		remove_one(x, e);
 	}
 }
@@ -101,7 +101,7 @@ static void set_deadline(const struct context *x, struct entry *e, int64_t expir
  * node tell a lock: a second one is nonsense. */
 static void set_lock(const struct context *x, struct entry *e, struct lock *lock)
 {
-	for (const struct entry *other = e->node->names; other; other = other->next_name) {
+	for (const struct entry *other = node_names(entry_node(e)); other; other = entry_next(other)) {
 		const struct lock *l = other != e ? tree_lock(x->t, other) : NULL;
 
 		if (l && l->token == lock->token) {
@@ -146,7 +146,7 @@ static void set_lease_of_link(const struct context *x, const struct link *l,
 static bool is_above(const struct node *n, const struct node *below)
 {
 	while (below && below != n) {
-		below = !below->is_pending && below->names ? below->names->parent : NULL;
+		below = !below->is_pending && below->names_ref ? entry_parent(node_names(below)) : NULL;
 	}
 	return below == n;
 }
@@ -161,7 +161,7 @@ static bool holds_something(const struct context *x, const struct node *n)
  * something in it has surely gone elsewhere, and is kept as a stand-in. */
 static bool make_way(const struct context *x, struct entry *e)
 {
-	struct node *n = e->node;
+	struct node *n = entry_node(e);
 	struct buffer hint = {0};
 
 	x->t->unresolved += x->t->replaying;
@@ -169,13 +169,13 @@ static bool make_way(const struct context *x, struct entry *e)
 		remove_entry(x, e);
 		return true;
 	}
-	if (tree_path(e->parent, entry_name(e), &hint) || buffer_append(&hint, "", 1)) {
+	if (tree_path(entry_parent(e), entry_name(e), &hint) || buffer_append(&hint, "", 1)) {
 		buffer_finish(&hint);
 		return false;
 	}
-	touch_namespace(x, e->parent);
+	touch_namespace(x, entry_parent(e));
 	tree_detach(x->t, e);
-	n->directory->hint = hint.data;
+	node_directory(n)->hint = hint.data;
 	return true;
 }
 
@@ -192,10 +192,10 @@ static struct entry *name_node(const struct context *x, const struct place *plac
 		return NULL;
 	}
 	e = tree_entry(x->t, parent, name);
-	if (e && e->node == n) {
+	if (e && entry_node(e) == n) {
 		return e;
 	}
-	if (!*entry || (node_is_directory(n) && (n->names || is_above(n, parent)))) {
+	if (!*entry || n->nlink == NODE_LINK_MAX || (node_is_directory(n) && (node_names(n) || is_above(n, parent)))) {
 		return NULL;
 	}
 	if (e) {
@@ -215,10 +215,10 @@ static void set_value(struct tree *t, struct node *n, struct value *value)
 {
 	if (tree_attached(t, n)) {
 		t->live_bytes += value_size(value);
-		t->live_bytes -= value_size(n->value);
+		t->live_bytes -= value_size(node_value(n));
 	}
-	value_unref(n->value);
-	n->value = value;
+	value_unref(node_value(n));
+	n->content_ref = slab_ref_of(value);
 }
 
 /* Whether a node can have an attribute of that name: of ours, only a namespace's policy. */
@@ -235,19 +235,19 @@ static bool is_possible(const struct node *n, struct bytes name)
 static void put_xattrs(
 	const struct context *x, struct node *n, const struct change *c, struct prepared *p)
 {
-	for (size_t i = 0; n->extra && i < c->n_xattrs; i++) {
+	for (size_t i = 0; node_extra(n) && i < c->n_xattrs; i++) {
 		struct xattr *fresh = NULL;
 
 		if (!c->xattrs[i].removed) {
 			fresh = p->xattrs;
 			p->xattrs = fresh->next;
 		}
-		xattr_drop(&n->extra->xattrs, c->xattrs[i].name);
+		xattr_drop(&node_extra(n)->xattrs, c->xattrs[i].name);
 		if (fresh && !is_possible(n, c->xattrs[i].name)) {
 			x->t->unresolved++;
 			free(fresh);
 		} else if (fresh) {
-			struct xattr **tail = &n->extra->xattrs;
+			struct xattr **tail = &node_extra(n)->xattrs;
 
 			while (*tail) {
 				tail = &(*tail)->next;
@@ -257,16 +257,16 @@ static void put_xattrs(
 		}
 	}
 	if (p->policy && node_is_directory(n)) {
-		policy_destroy(n->directory->policy);
-		n->directory->policy = steal_pointer(&p->policy);
+		policy_destroy(node_directory(n)->policy);
+		node_directory(n)->policy = steal_pointer(&p->policy);
 	}
 }
 
 static void put_action(struct node *n, bool changes_value, struct prepared *p)
 {
-	if (n->extra && (p->action || changes_value)) {
-		free(n->extra->action);
-		n->extra->action = steal_pointer(&p->action);
+	if (node_extra(n) && (p->action || changes_value)) {
+		free(node_extra(n)->action);
+		node_extra(n)->action = steal_pointer(&p->action);
 	}
 }
 
@@ -274,9 +274,10 @@ static void put_attributes(const struct context *x, struct node *n, const struct
 	bool is_new)
 {
 	bool changes_value = (c->fields & HAS_VALUE) && node_has_value(n);
+	int64_t atime = is_new ? x->tr->at : node_atime(n);
 
 	if (is_new) {
-		n->created = n->mtime = n->atime = x->tr->at;
+		n->created = n->mtime = x->tr->at;
 	}
 	if (c->fields & HAS_MODE) {
 		n->mode = (n->mode & S_IFMT) | (c->mode & 07777);
@@ -286,7 +287,7 @@ static void put_attributes(const struct context *x, struct node *n, const struct
 		n->gid = c->gid;
 	}
 	if ((c->fields & HAS_RDEV) && (S_ISCHR(n->mode) || S_ISBLK(n->mode))) {
-		n->rdev = c->rdev;
+		*node_rdev(n) = c->rdev;
 	}
 	if (c->fields & HAS_MTIME) {
 		n->mtime = c->mtime;
@@ -294,7 +295,7 @@ static void put_attributes(const struct context *x, struct node *n, const struct
 		n->mtime = x->tr->at - c->age;
 	}
 	if (c->fields & HAS_ATIME) {
-		n->atime = c->atime;
+		atime = c->atime;
 	}
 	n->changed = x->tr->at - c->age;
 	n->revision = x->tr->revision ? x->tr->revision : n->revision;
@@ -306,13 +307,14 @@ static void put_attributes(const struct context *x, struct node *n, const struct
 		n->created = c->created;
 		n->changed = c->changed;
 	}
+	node_set_atime(n, atime);
 }
 
 static void apply_put(const struct context *x, const struct change *c, struct prepared *p)
 {
 	struct tree *t = x->t;
 	struct node *n = tree_node(t, c->ino);
-	bool stand_in = n && node_is_directory(n) && n->directory->hint;
+	bool stand_in = n && node_is_directory(n) && node_directory(n)->hint;
 	bool is_new = !n || n->is_pending;
 	struct entry *e = NULL;
 
@@ -328,22 +330,22 @@ static void apply_put(const struct context *x, const struct change *c, struct pr
 
 		e = name_node(x, &c->place, n, &p->entry);
 		if (e && !had_name && node_has_value(n)) {
-			t->live_bytes += value_size(n->value);
+			t->live_bytes += value_size(node_value(n));
 		}
 		/* In a snapshot namespaces have lines of their own. */
 		if (e && !had_name && !(c->fields & HAS_HISTORY)) {
-			touch_namespace(x, e->parent);
+			touch_namespace(x, entry_parent(e));
 		}
 	}
 	if (stand_in && tree_attached(t, n)) {
-		free(n->directory->hint);
-		n->directory->hint = NULL;
+		free(node_directory(n)->hint);
+		node_directory(n)->hint = NULL;
 	}
 	if ((c->fields & HAS_VALUE) && node_has_value(n)) {
 		set_value(t, n, steal_pointer(&p->value));
 	}
-	if (!n->extra) {
-		n->extra = steal_pointer(&p->extra);
+	if (!node_extra(n)) {
+		n->extra_ref = slab_ref_of(steal_pointer(&p->extra));
 	}
 	put_attributes(x, n, c, is_new);
 	put_xattrs(x, n, c, p);
@@ -361,7 +363,7 @@ static void apply_put(const struct context *x, const struct change *c, struct pr
 	}
 	/* Without a namespace to be in, it cannot be reached. */
 	if (!tree_attached(t, n) && !n->is_pending && n->refs == 0 &&
-		!(node_is_directory(n) && n->directory->hint)) {
+		!(node_is_directory(n) && node_directory(n)->hint)) {
 		t->unresolved++;
 		tree_collect(t, n);
 	}
@@ -375,7 +377,7 @@ static void apply_append(const struct context *x, const struct change *c, struct
 	if (!n) {
 		n = steal_pointer(&p->node);
 		tree_add_node(x->t, n);
-		n->created = n->atime = x->tr->at;
+		n->created = x->tr->at;
 		n->uid = x->t->root->uid;
 		n->gid = x->t->root->gid;
 		x->t->unresolved++;
@@ -388,7 +390,7 @@ static void apply_append(const struct context *x, const struct change *c, struct
 		return;
 	}
 	touch(x->t, n);
-	if (!is_new && c->offset != value_size(n->value)) {
+	if (!is_new && c->offset != value_size(node_value(n))) {
 		x->t->unresolved++;
 	}
 	set_value(x->t, n, steal_pointer(&p->value));
@@ -408,13 +410,13 @@ static struct entry *entry_of(const struct context *x, const struct place *place
 
 	if (parent && node_is_directory(parent)) {
 		e = tree_entry(x->t, parent, place_name(place));
-		if (e && e->node->ino == ino) {
+		if (e && entry_node(e)->ino == ino) {
 			return e;
 		}
 	}
 	x->t->unresolved++;
 	n = tree_node(x->t, ino);
-	return n && !n->is_pending ? n->names : NULL;
+	return n && !n->is_pending ? node_names(n) : NULL;
 }
 
 static void apply_link(const struct context *x, const struct change *c, struct prepared *p)
@@ -430,7 +432,7 @@ static void apply_link(const struct context *x, const struct change *c, struct p
 		x->t->unresolved++;
 		return;
 	}
-	touch_namespace(x, e->parent);
+	touch_namespace(x, entry_parent(e));
 	set_lease(x, c, p, e);
 	n->changed = x->tr->at;
 	n->revision = x->tr->revision;
@@ -448,10 +450,10 @@ static void apply_remove(const struct context *x, const struct change *c)
 			 * written through one makes the key anew; not a lock, which is
 			 * another's by then. */
 			n->is_lost = tree_lock(x->t, e) != NULL;
-			parent = e->parent;
-			pend = n->handles && !n->is_lost &&
-				(!parent->names ||
-					tree_alive(x->t, parent->names, x->now.elapsed));
+			parent = entry_parent(e);
+			pend = node_handles(n) && !n->is_lost &&
+				(!node_names(parent) ||
+					tree_alive(x->t, node_names(parent), x->now.elapsed));
 		}
 		remove_below(x, e, c->type == CHANGE_EXPIRE);
 		if (pend) {
@@ -459,7 +461,7 @@ static void apply_remove(const struct context *x, const struct change *c)
 		}
 		return;
 	}
-	if (n && node_is_directory(n) && n->directory->hint && n->directory->n_live == 0) {
+	if (n && node_is_directory(n) && node_directory(n)->hint && node_directory(n)->n_live == 0) {
 		tree_collect(x->t, n); /* a stand-in whose end has come */
 	}
 }
@@ -471,11 +473,11 @@ static struct entry *move(const struct context *x, struct entry *from, struct no
 {
 	const struct deadline *d = expiry_get(&x->t->expiry, from);
 	struct deadline kept = d ? *d : (struct deadline){0};
-	struct node *n = from->node;
+	struct node *n = entry_node(from);
 	struct entry *to = steal_pointer(entry);
 
 	touch(x->t, n);
-	touch_namespace(x, from->parent);
+	touch_namespace(x, entry_parent(from));
 	touch_namespace(x, parent);
 	tree_detach(x->t, from);
 	tree_attach(x->t, parent, to, n);
@@ -495,14 +497,14 @@ static void apply_rename(const struct context *x, const struct change *c, struct
 	struct node *n;
 
 	if (!from || !parent || !p->entry || !node_is_directory(parent) ||
-		(node_is_directory(from->node) && is_above(from->node, parent))) {
+		(node_is_directory(entry_node(from)) && is_above(entry_node(from), parent))) {
 		n = tree_node(x->t, c->ino);
-		if (!from && n && node_is_directory(n) && n->directory->hint && parent &&
+		if (!from && n && node_is_directory(n) && node_directory(n)->hint && parent &&
 			!is_above(n, parent)) {
 			/* A stand-in: at least this name of it is known. */
 			if (name_node(x, &c->to, n, &p->entry)) {
-				free(n->directory->hint);
-				n->directory->hint = NULL;
+				free(node_directory(n)->hint);
+				node_directory(n)->hint = NULL;
 				touch_namespace(x, parent);
 				n->changed = x->tr->at;
 				n->revision = x->tr->revision;
@@ -516,9 +518,9 @@ static void apply_rename(const struct context *x, const struct change *c, struct
 		return;
 	}
 	if (old) {
-		bool kept = holds_something(x, old->node);
+		bool kept = holds_something(x, entry_node(old));
 
-		if (kept ? !make_way(x, old) : is_above(old->node, from->parent)) {
+		if (kept ? !make_way(x, old) : is_above(entry_node(old), entry_parent(from))) {
 			x->t->unresolved++;
 			return;
 		}
@@ -537,23 +539,23 @@ static void apply_exchange(const struct context *x, const struct change *c, stru
 		tree_entry(x->t, parent, entry_name(p->entry)) : NULL;
 	struct node *a_parent;
 
-	if (!a || !b || !p->entry2 || a == b || a->parent->ino != c->place.parent ||
+	if (!a || !b || !p->entry2 || a == b || entry_parent(a)->ino != c->place.parent ||
 		!bytes_equal(entry_name(a), place_name(&c->place)) ||
-		is_above(a->node, b->parent) || is_above(b->node, a->parent)) {
+		is_above(entry_node(a), entry_parent(b)) || is_above(entry_node(b), entry_parent(a))) {
 		x->t->unresolved++;
 		return;
 	}
 	/* Two names are in the way of each other: a's goes first, under none. */
-	a_parent = a->parent;
+	a_parent = entry_parent(a);
 	{
 		const struct deadline *da = expiry_get(&x->t->expiry, a);
 		struct deadline kept = da ? *da : (struct deadline){0};
-		struct node *n = a->node;
+		struct node *n = entry_node(a);
 		struct entry *to = steal_pointer(&p->entry);
-		struct node *b_parent = b->parent;
+		struct node *b_parent = entry_parent(b);
 
 		touch(x->t, n);
-		touch(x->t, b->node);
+		touch(x->t, entry_node(b));
 		touch_namespace(x, a_parent);
 		touch_namespace(x, b_parent);
 		tree_detach(x->t, a);
@@ -628,7 +630,7 @@ int tree_replay(struct tree *t, const struct transition *tr, struct moment now)
 /* Gives a stand-in the place that its hint tells of. */
 static int restore(struct tree *t, struct node *n)
 {
-	struct bytes rest = bytes_of_string(n->directory->hint);
+	struct bytes rest = bytes_of_string(node_directory(n)->hint);
 	struct node *parent = t->root;
 	_cleanup_buffer_ struct buffer name = {0};
 	struct entry *e;
@@ -644,10 +646,10 @@ static int restore(struct tree *t, struct node *n)
 			break;
 		}
 		e = tree_entry(t, parent, component);
-		if (!e || !node_is_directory(e->node) || is_above(n, e->node)) {
+		if (!e || !node_is_directory(entry_node(e)) || is_above(n, entry_node(e))) {
 			break; /* as near as can be */
 		}
-		parent = e->node;
+		parent = entry_node(e);
 		rest = bytes_of(slash + 1, rest.size - component.size - 1);
 	}
 	rest = place_name(&(struct place){.path = rest});
@@ -665,8 +667,8 @@ static int restore(struct tree *t, struct node *n)
 		return -ENOMEM;
 	}
 	tree_attach(t, parent, e, n);
-	free(n->directory->hint);
-	n->directory->hint = NULL;
+	free(node_directory(n)->hint);
+	node_directory(n)->hint = NULL;
 	t->unresolved++;
 	return 0;
 }
@@ -675,7 +677,7 @@ static size_t depth_of(const struct node *n)
 {
 	size_t depth = 0;
 
-	for (const char *c = n->directory->hint; *c; c++) {
+	for (const char *c = node_directory(n)->hint; *c; c++) {
 		depth += *c == '/';
 	}
 	return depth;
@@ -697,16 +699,16 @@ static int list_stand_ins(struct tree *t, struct node ***out, size_t *n_out)
 	size_t n_list = 0;
 
 	for (size_t i = 0; i < t->by_ino.n_buckets; i++) {
-		struct table_link *l = table_bucket(&t->by_ino, i);
+		struct indexed *item = index_bucket(&t->by_ino, i);
 
-		while (l) {
-			struct node *n = container_of(l, struct node, by_ino);
+		while (item) {
+			struct node *n = container_of(item, struct node, by_ino);
 
-			l = l->next;
-			if (!node_is_directory(n) || !n->directory->hint) {
+			item = index_next(item);
+			if (!node_is_directory(n) || !node_directory(n)->hint) {
 				continue;
 			}
-			if (n->directory->n_live == 0) {
+			if (node_directory(n)->n_live == 0) {
 				tree_collect(t, n);
 				continue;
 			}

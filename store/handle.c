@@ -33,7 +33,8 @@ struct handle *handle_create(struct store *s, const struct store_caller *caller,
 {
 	struct handle *h = calloc(1, sizeof(*h));
 
-	if (!h) {
+	if (!h || node_need_extra(n)) {
+		free(h);
 		return NULL;
 	}
 	h->id = s->handles.next_id++;
@@ -42,23 +43,24 @@ struct handle *handle_create(struct store *s, const struct store_caller *caller,
 	h->opener = *caller;
 	if (handle_writes(h) || (flags & O_TRUNC)) {
 		h->process = store_process(s, caller);
-		h->next = n->handles;
-		n->handles = h;
+		h->next = node_handles(n);
+		node_extra(n)->handles = h;
 	}
 	if (flags & O_TRUNC) {
 		h->has_stage = h->truncated = true;
 		h->written_at = h->changed_at = s->now.wall;
 	}
 	tree_ref(n);
-	n->n_open++;
+	node_extra(n)->n_open++;
 	table_insert(&s->handles.by_id, &h->by_id, hash_number(h->id));
 	return h;
 }
 
 void handle_destroy(struct store *s, struct handle *h)
 {
-	struct handle **at = &h->node->handles;
 	struct node *n = h->node;
+	struct extra *extra = node_extra(n);
+	struct handle **at = &extra->handles;
 
 	while (*at && *at != h) {
 		at = &(*at)->next;
@@ -71,9 +73,10 @@ void handle_destroy(struct store *s, struct handle *h)
 	value_unref(h->committing);
 	table_remove(&s->handles.by_id, &h->by_id);
 	free(h);
-	n->n_open--;
+	extra->n_open--;
+	node_settle_extra(n);
 	/* Nobody is left who could still make it. */
-	if (n->is_pending && !n->handles && n->pending->n_commits == 0) {
+	if (n->is_pending && !node_handles(n) && node_pending(n)->n_commits == 0) {
 		tree_unpend(&s->tree, n);
 	}
 	tree_unref(&s->tree, n, 1);
@@ -95,9 +98,9 @@ struct handle *handle_find(const struct store *s, uint64_t id)
 
 struct handle *handle_of(struct store *s, const struct store_caller *caller, const struct node *n)
 {
-	pid_t process = n->handles && caller->pid > 0 ? store_process(s, caller) : 0;
+	pid_t process = node_handles(n) && caller->pid > 0 ? store_process(s, caller) : 0;
 
-	for (struct handle *h = process > 0 ? n->handles : NULL; h; h = h->next) {
+	for (struct handle *h = process > 0 ? node_handles(n) : NULL; h; h = h->next) {
 		if ((h->process == process || h->writer == process) &&
 			(h->has_stage || (n->is_pending && h->makes))) {
 			return h;
@@ -130,14 +133,14 @@ void handle_hand_over(struct store *s, struct handle *h, struct op *op)
 
 void handle_made(struct node *n)
 {
-	for (struct handle *h = n->handles; h; h = h->next) {
+	for (struct handle *h = node_handles(n); h; h = h->next) {
 		h->makes = false;
 	}
 }
 
 bool handle_must_make(const struct handle *h)
 {
-	return h->makes && h->node->is_pending && h->node->pending->n_commits == 0;
+	return h->makes && h->node->is_pending && node_pending(h->node)->n_commits == 0;
 }
 
 void handle_begin_anew(struct handle *h)
@@ -151,10 +154,10 @@ void handle_rebase(struct store *s, struct handle *h)
 {
 	struct buffer merged = {0};
 
-	if (!h->written || h->truncated || h->n_commits > 0 || h->base == h->node->value) {
+	if (!h->written || h->truncated || h->n_commits > 0 || h->base == node_value(h->node)) {
 		return;
 	}
-	if (value_merge(value_bytes(h->node->value), value_bytes(h->base),
+	if (value_merge(value_bytes(node_value(h->node)), value_bytes(h->base),
 		    buffer_bytes(&h->stage), &merged)) {
 		buffer_finish(&merged);
 		return;
@@ -163,12 +166,12 @@ void handle_rebase(struct store *s, struct handle *h)
 	buffer_finish(&h->stage);
 	h->stage = merged;
 	value_unref(h->base);
-	h->base = value_ref(h->node->value);
+	h->base = value_ref(node_value(h->node));
 }
 
 struct bytes handle_base(const struct handle *h)
 {
-	return value_bytes(h->n_commits > 0 ? h->committing : h->node->value);
+	return value_bytes(h->n_commits > 0 ? h->committing : node_value(h->node));
 }
 
 /* Sets the size of the stage, which begins as a copy of the value. */
@@ -196,7 +199,7 @@ int handle_resize(struct store *s, struct handle *h, uint64_t size)
 		}
 		buffer_append(&h->stage, old.data, old.size);
 		s->handles.staged_bytes += h->stage.size;
-		h->base = value_ref(h->n_commits > 0 ? h->committing : h->node->value);
+		h->base = value_ref(h->n_commits > 0 ? h->committing : node_value(h->node));
 		h->has_stage = true;
 	}
 	s->handles.staged_bytes -= h->stage.size;
@@ -214,7 +217,7 @@ int handle_resize(struct store *s, struct handle *h, uint64_t size)
 static int plan_commit(struct op *op)
 {
 	_cleanup_buffer_ struct buffer merged = {0};
-	struct value *value, *present = op->node->value;
+	struct value *value, *present = node_value(op->node);
 	int rc;
 
 	/* A key that is being made has nobody else's bytes. */
@@ -248,10 +251,10 @@ static void commit_ended(struct op *op, int rc)
 	if (!n->is_pending) {
 		return;
 	}
-	n->pending->n_commits -= op->counted && n->pending->n_commits > 0;
+	node_pending(n)->n_commits -= op->counted && node_pending(n)->n_commits > 0;
 	/* Its name was taken by another meanwhile, which has the value now; or
 	 * the last who could make it has failed to. */
-	if (rc == 0 || (!n->handles && n->pending->n_commits == 0)) {
+	if (rc == 0 || (!node_handles(n) && node_pending(n)->n_commits == 0)) {
 		tree_unpend(&op->s->tree, n);
 	}
 }
@@ -286,7 +289,7 @@ void handle_commit(struct store *s, const struct store_caller *caller, struct ha
 	op->announces = true;
 	op->notice = notice;
 	if (h->node->is_pending) {
-		h->node->pending->n_commits++;
+		node_pending(h->node)->n_commits++;
 		op->counted = true;
 	}
 	op->handle = h->id;

@@ -44,7 +44,7 @@ static int image_names(const struct tree *t, const struct node *n, struct moment
 	size_t *ends;
 	int rc = 0;
 
-	for (const struct entry *e = n->names; e; e = e->next_name) {
+	for (const struct entry *e = node_names(n); e; e = entry_next(e)) {
 		n_names++;
 	}
 	if (n_names == 0) {
@@ -56,9 +56,9 @@ static int image_names(const struct tree *t, const struct node *n, struct moment
 		free(ends);
 		return -ENOMEM;
 	}
-	for (const struct entry *e = n->names; e && rc == 0; e = e->next_name) {
-		rc = tree_path(e->parent, entry_name(e), &out->paths);
-		out->links[i].place.parent = e->parent->ino;
+	for (const struct entry *e = node_names(n); e && rc == 0; e = entry_next(e)) {
+		rc = tree_path(entry_parent(e), entry_name(e), &out->paths);
+		out->links[i].place.parent = entry_parent(e)->ino;
 		image_lease(t, e, now, &out->links[i]);
 		ends[i++] = out->paths.size;
 	}
@@ -96,19 +96,19 @@ int tree_image(const struct tree *t, const struct node *n, struct moment now,
 	c->uid = n->uid;
 	c->gid = n->gid;
 	c->mtime = n->mtime;
-	c->atime = n->atime;
+	c->atime = node_atime(n);
 	c->version = n->version;
 	c->created = n->created;
 	c->changed = n->changed;
 	if (node_has_value(n)) {
 		c->fields |= HAS_VALUE;
-		c->value = value_bytes(n->value);
+		c->value = value_bytes(node_value(n));
 	} else if (S_ISCHR(n->mode) || S_ISBLK(n->mode)) {
 		c->fields |= HAS_RDEV;
-		c->rdev = n->rdev;
+		c->rdev = *node_rdev(n);
 	}
-	if (n->extra && n->extra->action) {
-		c->action = bytes_of_string(n->extra->action);
+	if (node_extra(n) && node_extra(n)->action) {
+		c->action = bytes_of_string(node_extra(n)->action);
 	}
 	for (const struct xattr *x = node_xattrs(n); x; x = x->next) {
 		count++;

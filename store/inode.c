@@ -33,14 +33,14 @@ bool store_usable(struct store *s, const struct node *n)
 	if (n == s->tree.root || n->is_pending) {
 		return true;
 	}
-	return n->names ? tree_name(&s->tree, n, s->now.elapsed) != NULL : !n->is_expired;
+	return node_names(n) ? tree_name(&s->tree, n, s->now.elapsed) != NULL : !n->is_expired;
 }
 
 int store_gone(struct store *s, const struct node *n)
 {
 	bool lost = n->is_lost;
 
-	for (const struct entry *e = n->is_pending ? NULL : n->names; e; e = e->next_name) {
+	for (const struct entry *e = n->is_pending ? NULL : node_names(n); e; e = entry_next(e)) {
 		lost |= tree_lock(&s->tree, e) != NULL;
 	}
 	return lost ? STORE_LOST : STORE_NOT_FOUND;
@@ -79,12 +79,12 @@ void store_fill_stat(struct store *s, const struct node *n, struct stat *st)
 	st->st_nlink = n->nlink;
 	st->st_blksize = BLOCK_SIZE;
 	if (node_is_directory(n)) {
-		st->st_nlink = tree_attached(&s->tree, n) ? 2 + n->directory->n_directories : 0;
+		st->st_nlink = tree_attached(&s->tree, n) ? 2 + node_directory(n)->n_directories : 0;
 		st->st_size = BLOCK_SIZE;
 	} else if (node_has_value(n)) {
-		st->st_size = (off_t)value_size(n->value);
+		st->st_size = (off_t)value_size(node_value(n));
 	} else {
-		st->st_rdev = n->rdev;
+		st->st_rdev = n->content_ref ? *node_rdev(n) : 0;
 	}
 	if (S_ISFIFO(n->mode) || S_ISSOCK(n->mode)) {
 		st->st_rdev = 0;
@@ -93,7 +93,7 @@ void store_fill_stat(struct store *s, const struct node *n, struct stat *st)
 		st->st_nlink = 1;
 	}
 	st->st_blocks = (st->st_size + 511) / 512;
-	st->st_atim = timespec_of(n->atime);
+	st->st_atim = timespec_of(node_atime(n));
 	st->st_mtim = timespec_of(n->mtime);
 	st->st_ctim = timespec_of(n->changed);
 }
@@ -126,10 +126,10 @@ static int64_t lifetime_of(struct store *s, const struct node *n)
 {
 	int64_t lifetime = -1;
 
-	if (n->handles || n->is_pending) {
+	if (node_handles(n) || n->is_pending) {
 		return 0;
 	}
-	for (const struct entry *e = n->names; e; e = e->next_name) {
+	for (const struct entry *e = node_names(n); e; e = entry_next(e)) {
 		const struct deadline *d = expiry_get(&s->tree.expiry, e);
 
 		if (d && (lifetime < 0 || d->at - s->now.elapsed < lifetime)) {
@@ -146,11 +146,11 @@ int store_getattr(struct store *s, const struct store_caller *caller, uint64_t i
 
 	store_now(s);
 	/* Who holds it open may still fstat it. */
-	if (!n || (!store_usable(s, n) && n->n_open == 0)) {
+	if (!n || (!store_usable(s, n) && node_n_open(n) == 0)) {
 		return STORE_NOT_FOUND;
 	}
 	store_fill_stat(s, n, st);
-	if (n->handles) {
+	if (node_handles(n)) {
 		overlay(handle_of(s, caller, n), st);
 	}
 	*lifetime = lifetime_of(s, n);
@@ -180,7 +180,7 @@ uint64_t store_number(struct store *s, uint64_t parent, const char *name)
 		return 0;
 	}
 	e = tree_find(&s->tree, dir, bytes_of_string(name), s->now.elapsed);
-	return e ? e->node->ino : 0;
+	return e ? entry_node(e)->ino : 0;
 }
 
 int store_path(struct store *s, uint64_t ino, struct buffer *out)
@@ -193,7 +193,7 @@ int store_path(struct store *s, uint64_t ino, struct buffer *out)
 		return 0;
 	}
 	e = n ? tree_name(&s->tree, n, s->now.elapsed) : NULL;
-	return e ? tree_path(e->parent, entry_name(e), out) : STORE_NOT_FOUND;
+	return e ? tree_path(entry_parent(e), entry_name(e), out) : STORE_NOT_FOUND;
 }
 
 /* --- setting -------------------------------------------------------------- */
@@ -212,7 +212,7 @@ static int plan_setattr(struct op *op)
 	}
 	if (which & STORE_SET_SIZE) {
 		struct buffer bytes = {0};
-		struct bytes old = value_bytes(n->value);
+		struct bytes old = value_bytes(node_value(n));
 		uint64_t size = (uint64_t)op->attr.st_size;
 
 		if (size > store_max_value(op->s, store_home(op->s, n))) {
@@ -272,7 +272,7 @@ static void setattr_applied(struct op *op)
 
 	op->result.ino = n->ino;
 	store_fill_stat(op->s, n, &op->result.stat);
-	if (n->handles) {
+	if (node_handles(n)) {
 		overlay(handle_of(op->s, &op->caller, n), &op->result.stat);
 	}
 }
@@ -334,7 +334,7 @@ void store_setattr(struct store *s, const struct store_caller *caller, uint64_t 
 		reply_with(reply, store_gone(s, n), NULL);
 		return;
 	}
-	if (!h && n->handles) {
+	if (!h && node_handles(n)) {
 		h = handle_of(s, caller, n);
 	}
 	if (h && (which & STORE_SET_SIZE) && (handle_writes(h) || h->has_stage)) {

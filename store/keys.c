@@ -42,7 +42,7 @@ static bool decide_deadline(struct op *op, const struct entry *e, const struct n
 
 	if (op->staged.has_ttl) {
 		/* Of a lock that is a further name of something, the lock's is meant. */
-		if (e && !is_lock && tree_lock_of(&op->s->tree, e->node, op->moment.elapsed)) {
+		if (e && !is_lock && tree_lock_of(&op->s->tree, entry_node(e), op->moment.elapsed)) {
 			return false;
 		}
 		ttl = op->staged.ttl;
@@ -75,11 +75,11 @@ static int plan_deadlines(struct op *op, const struct node *n, enum deadline_rul
 	if (!e) {
 		return 0;
 	}
-	decide_deadline(op, e, e->parent, rule, &op->changes[first]);
-	for (e = e->next_name; e; e = e->next_name) {
+	decide_deadline(op, e, entry_parent(e), rule, &op->changes[first]);
+	for (e = entry_next(e); e; e = entry_next(e)) {
 		scratch = (struct change){0};
 		if (!tree_alive(&op->s->tree, e, op->moment.elapsed) ||
-			!decide_deadline(op, e, e->parent, rule, &scratch)) {
+			!decide_deadline(op, e, entry_parent(e), rule, &scratch)) {
 			continue;
 		}
 		c = op_change(op, CHANGE_PUT, n->ino);
@@ -89,7 +89,7 @@ static int plan_deadlines(struct op *op, const struct node *n, enum deadline_rul
 		c->fields = scratch.fields;
 		c->expires = scratch.expires;
 		c->ttl = scratch.ttl;
-		if (op_place(op, e->parent, entry_name(e), &c->place)) {
+		if (op_place(op, entry_parent(e), entry_name(e), &c->place)) {
 			return -ENOMEM;
 		}
 	}
@@ -188,21 +188,21 @@ static bool may_write(const struct op *op, const struct node *n)
 /* The name of a pending node: free, or another's by now, who then is *target. */
 static int plan_new_name(struct op *op, struct node *n, struct node **target, struct place *place)
 {
-	struct bytes name = bytes_of(n->pending->name, n->pending->name_size);
+	struct bytes name = bytes_of(node_pending(n)->name, node_pending(n)->name_size);
 	struct node *parent;
 	struct entry *e;
-	int rc = store_namespace(op->s, n->pending->parent, &parent);
+	int rc = store_namespace(op->s, node_pending(n)->parent, &parent);
 
 	if (rc || !tree_attached(&op->s->tree, parent)) {
 		return STORE_NOT_FOUND;
 	}
 	e = tree_find(&op->s->tree, parent, name, op->moment.elapsed);
 	if (e) {
-		if (!S_ISREG(e->node->mode)) {
+		if (!S_ISREG(entry_node(e)->mode)) {
 			return STORE_EXISTS;
 		}
-		*target = e->node;
-		return may_write(op, e->node) ? 0 : -EACCES;
+		*target = entry_node(e);
+		return may_write(op, entry_node(e)) ? 0 : -EACCES;
 	}
 	rc = store_may_add(op->s, parent);
 	rc = rc ? rc : op_clear(op, parent, name);
@@ -251,11 +251,11 @@ int plan_value(struct op *op, struct value *value, bool keep_ttl)
 		decide_deadline(op, NULL, home, DEADLINE_PLAIN_WRITE, c);
 	} else {
 		e = tree_name(&s->tree, n, op->moment.elapsed);
-		if (!e && (n->names || n->is_expired)) {
+		if (!e && (node_names(n) || n->is_expired)) {
 			return store_gone(s, n); /* expired, and not to be made anew */
 		}
 		op->local = !e;
-		rc = e ? op_place(op, e->parent, entry_name(e), &c->place) : 0;
+		rc = e ? op_place(op, entry_parent(e), entry_name(e), &c->place) : 0;
 		if (rc) {
 			return rc;
 		}
@@ -284,7 +284,7 @@ int plan_attributes(struct op *op, bool restart)
 	}
 	op->made = n->ino;
 	op->local = !e && n != op->s->tree.root;
-	rc = e ? op_place(op, e->parent, entry_name(e), &c->place) : 0;
+	rc = e ? op_place(op, entry_parent(e), entry_name(e), &c->place) : 0;
 	rc = rc ? rc : plan_staged(op, c);
 	return rc ? rc :
 		    plan_deadlines(op, n, restart ? DEADLINE_RESTART : DEADLINE_KEEP, 0);
@@ -392,7 +392,7 @@ static int create_pending(struct store *s, const struct store_caller *caller, st
 	}
 	n->uid = caller->uid;
 	n->gid = parent->mode & S_ISGID ? parent->gid : caller->gid;
-	n->created = n->changed = n->mtime = n->atime = s->now.wall;
+	n->created = n->changed = n->mtime = s->now.wall;
 	h = handle_create(s, caller, n, flags);
 	if (!h) {
 		tree_unpend(&s->tree, n);
@@ -476,7 +476,7 @@ static struct handle *stage_to_read(struct store *s, const struct store_caller *
 	if (h->has_stage && handle_writes(h)) {
 		return h;
 	}
-	if (!n->handles || n->value || (!n->is_pending && n->version > 1)) {
+	if (!node_handles(n) || node_value(n) || (!n->is_pending && n->version > 1)) {
 		return NULL;
 	}
 	other = handle_of(s, caller, n);
@@ -507,13 +507,13 @@ int store_read(struct store *s, const struct store_caller *caller, uint64_t hand
 	if (staging) {
 		all = buffer_bytes(&staging->stage);
 	} else {
-		if (begins_pass(h, offset) || value_continues(h->node->value, h->seen)) {
+		if (begins_pass(h, offset) || value_continues(node_value(h->node), h->seen)) {
 			if (!store_usable(s, h->node)) {
 				return STORE_NOT_FOUND;
 			}
-			value_ref(h->node->value);
+			value_ref(node_value(h->node));
 			value_unref(h->seen);
-			h->seen = h->node->value;
+			h->seen = node_value(h->node);
 			h->has_seen = true;
 		}
 		all = value_bytes(h->seen);
@@ -535,8 +535,8 @@ static int plan_append(struct op *op)
 	struct store *s = op->s;
 	struct node *n = op->node;
 	struct bytes data = buffer_bytes(&op->data);
-	struct value *value = value_append(n->value, data);
-	uint64_t offset = value_size(n->value);
+	struct value *value = value_append(node_value(n), data);
+	uint64_t offset = value_size(node_value(n));
 	struct place place = {0};
 	struct change *c;
 	struct entry *e;
@@ -560,14 +560,14 @@ static int plan_append(struct op *op)
 	c->value = data;
 	c->offset = offset;
 	op->made = n->ino;
-	if (!e && (n->names || n->is_expired)) {
+	if (!e && (node_names(n) || n->is_expired)) {
 		return store_gone(s, n);
 	}
 	op->local = !e;
 	if (!e) {
 		return 0;
 	}
-	rc = op_place(op, e->parent, entry_name(e), &place);
+	rc = op_place(op, entry_parent(e), entry_name(e), &place);
 	if (rc) {
 		return rc;
 	}
@@ -719,7 +719,7 @@ static bool is_held_elsewhere(struct store *s, const struct handle *h)
 	if (!s->config.writers_of) {
 		return false;
 	}
-	for (const struct handle *o = h->node->handles; o; o = o->next) {
+	for (const struct handle *o = node_handles(h->node); o; o = o->next) {
 		others += o != h && o->process == h->process && handle_writes(o);
 	}
 	return s->config.writers_of(s->config.arg, h->process, h->node->ino) > others;

@@ -189,7 +189,7 @@ int op_clear(struct op *op, const struct node *parent, struct bytes name)
 	if (!e || tree_alive(&op->s->tree, e, op->s->now.elapsed)) {
 		return 0;
 	}
-	c = op_change(op, CHANGE_EXPIRE, e->node->ino);
+	c = op_change(op, CHANGE_EXPIRE, entry_node(e)->ino);
 	return c ? op_place(op, parent, name, &c->place) : -ENOMEM;
 }
 
@@ -227,23 +227,23 @@ static void tell_removal(struct store *s, const struct change *c, struct moment 
 	_cleanup_buffer_ struct buffer path = {0};
 	bool in_expired;
 
-	if (!top || top->node->ino != c->ino) {
+	if (!top || entry_node(top)->ino != c->ino) {
 		return;
 	}
-	in_expired = parent->names && !tree_alive(&s->tree, parent->names, now.elapsed);
+	in_expired = node_names(parent) && !tree_alive(&s->tree, node_names(parent), now.elapsed);
 	for (struct entry *e = tree_lowest(top); e; e = tree_after(e, top)) {
 		path.size = 0;
-		if (tree_path(e->parent, entry_name(e), &path)) {
+		if (tree_path(entry_parent(e), entry_name(e), &path)) {
 			log_error("out of memory: a removal is not told");
 			continue;
 		}
-		tree_ref(e->node);
+		tree_ref(entry_node(e));
 		s->listener->notice(s->listener->arg, &(struct store_notice){
 			.kind = STORE_NOTICE_REMOVED,
-			.ino = e->node->ino,
-			.parent = e->parent->ino,
+			.ino = entry_node(e)->ino,
+			.parent = entry_parent(e)->ino,
 			.path = buffer_bytes(&path),
-			.mode = e->node->mode,
+			.mode = entry_node(e)->mode,
 			.below_expired = in_expired || e != top,
 		});
 	}

@@ -22,7 +22,7 @@ static void unprepare(struct prepared *p)
 	entry_destroy(p->entry2);
 	value_unref(p->value);
 	xattr_destroy_all(p->xattrs);
-	free(p->extra);
+	extra_destroy(p->extra);
 	policy_destroy(p->policy);
 	lock_destroy(p->lock);
 	for (size_t i = 0; i < p->n_links; i++) {
@@ -51,14 +51,14 @@ static struct node *make_stand_in(struct tree *t, const struct transition *tr,
 	if (!n) {
 		return NULL;
 	}
-	n->directory->hint = strndup(hint.size ? hint.data : "", hint.size);
-	if (!n->directory->hint) {
+	node_directory(n)->hint = strndup(hint.size ? hint.data : "", hint.size);
+	if (!node_directory(n)->hint) {
 		node_destroy(n);
 		return NULL;
 	}
 	n->uid = t->root->uid;
 	n->gid = t->root->gid;
-	n->created = n->changed = n->mtime = n->atime = tr->at;
+	n->created = n->changed = n->mtime = tr->at;
 	n->revision = tr->revision;
 	tree_add_node(t, n);
 	return n;
@@ -134,7 +134,7 @@ static int prepare_name(struct tree *t, const struct transition *tr,
 	}
 	e = tree_entry(t, parent, name);
 	/* A change before this one may take it away first. */
-	if (e && e->node->ino == ino && i == 0) {
+	if (e && entry_node(e)->ino == ino && i == 0) {
 		return 0;
 	}
 	*out = entry_create(name);
@@ -225,6 +225,27 @@ static int prepare_links(struct tree *t, const struct transition *tr, size_t i,
 	return 0;
 }
 
+/* Whether the node will have one when the transition is applied, too: what is only there for
+ * handles goes with them. */
+static bool keeps_extra(const struct node *n)
+{
+	const struct extra *extra = node_extra(n);
+
+	return extra && (extra->xattrs || extra->action || extra->has_atime);
+}
+
+/* Whether the time of access will not be that of the creation any more. */
+static bool changes_atime(const struct transition *tr, const struct change *c,
+	const struct node *n, bool exists)
+{
+	int64_t created = c->fields & HAS_HISTORY ? c->created :
+		exists && !n->is_pending ? n->created : tr->at;
+	int64_t atime = c->fields & HAS_ATIME ? c->atime :
+		exists && !n->is_pending ? node_atime(n) : tr->at;
+
+	return atime != created;
+}
+
 static int prepare_put(struct tree *t, const struct transition *tr, size_t i,
 	struct prepared *prepared)
 {
@@ -276,8 +297,9 @@ static int prepare_put(struct tree *t, const struct transition *tr, size_t i,
 			return -ENOMEM;
 		}
 	}
-	if (!n->extra && (p->xattrs || p->action)) {
-		p->extra = calloc(1, sizeof(*p->extra));
+	if (!keeps_extra(n) && (p->xattrs || p->action || changes_atime(tr, c, n, !p->node) ||
+				      (i > 0 && (c->fields & HAS_ATIME)))) {
+		p->extra = extra_create();
 		if (!p->extra) {
 			return -ENOMEM;
 		}
@@ -306,7 +328,7 @@ static int prepare_append(struct tree *t, const struct transition *tr, size_t i,
 		return 0;
 	}
 	if (!p->value) {
-		p->value = value_append(n ? n->value : NULL, c->value);
+		p->value = value_append(n ? node_value(n) : NULL, c->value);
 	}
 	return p->value ? 0 : -ENOMEM;
 }

@@ -85,7 +85,7 @@ pid_t store_process(struct store *s, const struct store_caller *caller)
 
 uint64_t store_max_value(const struct store *s, const struct node *parent)
 {
-	const struct policy *p = parent ? parent->directory->policy : NULL;
+	const struct policy *p = parent ? node_directory(parent)->policy : NULL;
 
 	return p && p->max_value != UINT64_MAX ? p->max_value : s->config.max_value;
 }
@@ -95,21 +95,21 @@ struct node *store_home(struct store *s, const struct node *n)
 	struct entry *e;
 
 	if (n->is_pending) {
-		return tree_node(&s->tree, n->pending->parent);
+		return tree_node(&s->tree, node_pending(n)->parent);
 	}
 	e = tree_name(&s->tree, n, s->now.elapsed);
-	return e ? e->parent : NULL;
+	return e ? entry_parent(e) : NULL;
 }
 
 int store_may_add(struct store *s, const struct node *parent)
 {
-	const struct policy *p = parent->directory->policy;
+	const struct policy *p = node_directory(parent)->policy;
 	uint64_t alive = 0;
 
 	if (!p || p->max_keys == UINT64_MAX) {
 		return 0;
 	}
-	if (parent->directory->n_live - parent->directory->n_directories < p->max_keys) {
+	if (node_directory(parent)->n_live - node_directory(parent)->n_directories < p->max_keys) {
 		return 0;
 	}
 	if (s->tree.expiry.size == 0) {
@@ -117,7 +117,7 @@ int store_may_add(struct store *s, const struct node *parent)
 	}
 	/* Some of them may have expired without having been swept away. */
 	for (struct entry *e = tree_next(parent, 0); e; e = tree_next(parent, e->cookie)) {
-		alive += !node_is_directory(e->node) &&
+		alive += !node_is_directory(entry_node(e)) &&
 			tree_alive(&s->tree, e, s->now.elapsed);
 	}
 	return alive < p->max_keys ? 0 : STORE_TOO_MANY;
@@ -125,7 +125,7 @@ int store_may_add(struct store *s, const struct node *parent)
 
 int64_t store_default_ttl(const struct node *parent)
 {
-	const struct policy *p = parent->directory->policy;
+	const struct policy *p = node_directory(parent)->policy;
 
 	return p ? p->default_ttl : -1;
 }
@@ -152,8 +152,8 @@ int store_namespace(struct store *s, uint64_t ino, struct node **out)
 	if (!node_is_directory(n)) {
 		return STORE_NOT_DIRECTORY;
 	}
-	if (s->tree.n_mortal > 0 && n->names &&
-		!tree_alive(&s->tree, n->names, clock_elapsed(s->config.clock))) {
+	if (s->tree.n_mortal > 0 && node_names(n) &&
+		!tree_alive(&s->tree, node_names(n), clock_elapsed(s->config.clock))) {
 		return STORE_NOT_FOUND;
 	}
 	*out = n;
@@ -264,14 +264,14 @@ static int plan_namespace(struct op *op)
 	c->uid = n->uid;
 	c->gid = n->gid;
 	c->mtime = n->mtime;
-	c->atime = n->atime;
+	c->atime = node_atime(n);
 	c->created = n->created;
 	c->changed = n->changed;
 	c->version = n->version;
 	if (n == op->s->tree.root) {
 		return 0;
 	}
-	return n->names ? op_place(op, n->names->parent, entry_name(n->names), &c->place) :
+	return node_names(n) ? op_place(op, entry_parent(node_names(n)), entry_name(node_names(n)), &c->place) :
 			  OP_NOTHING;
 }
 
@@ -328,7 +328,8 @@ static void write_what_is_missing(struct store *s)
 	struct node *root = s->tree.root, *n;
 
 	if (root->created == 0) {
-		root->created = root->atime = s->now.wall;
+		root->created = s->now.wall;
+		node_set_atime(root, s->now.wall);
 		if (root->mtime == 0) {
 			root->mtime = root->changed = s->now.wall;
 		}

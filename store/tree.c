@@ -21,14 +21,26 @@
 /* What a line takes in the log beyond name, value and path; measured. */
 #define LINE_BYTES 150
 
+static uint32_t hash_of_node(const struct indexed *item)
+{
+	return node_hash(container_of(item, const struct node, by_ino)->ino);
+}
+
+static uint32_t hash_of_entry(const struct indexed *item)
+{
+	const struct entry *e = container_of(item, const struct entry, by_name);
+
+	return entry_hash(entry_parent(e)->ino, entry_name(e));
+}
+
 /* --- looking ----------------------------------------------------------- */
 
 struct node *tree_node(const struct tree *t, uint64_t ino)
 {
-	struct table_link *l = table_first(&t->by_ino, hash_number(ino));
+	struct indexed *i = index_first(&t->by_ino, node_hash(ino));
 
-	for (; l; l = table_next(l)) {
-		struct node *n = container_of(l, struct node, by_ino);
+	for (; i; i = index_next(i)) {
+		struct node *n = container_of(i, struct node, by_ino);
 
 		if (n->ino == ino) {
 			return n;
@@ -39,12 +51,13 @@ struct node *tree_node(const struct tree *t, uint64_t ino)
 
 struct entry *tree_entry(const struct tree *t, const struct node *parent, struct bytes name)
 {
-	struct table_link *l = table_first(&t->by_name, hash_bytes(parent->ino, name.data, name.size));
+	struct indexed *i = index_first(&t->by_name, entry_hash(parent->ino, name));
+	slab_ref parent_ref = slab_ref_of(parent);
 
-	for (; l; l = table_next(l)) {
-		struct entry *e = container_of(l, struct entry, by_name);
+	for (; i; i = index_next(i)) {
+		struct entry *e = container_of(i, struct entry, by_name);
 
-		if (e->parent == parent && bytes_equal(entry_name(e), name)) {
+		if (e->parent_ref == parent_ref && bytes_equal(entry_name(e), name)) {
 			return e;
 		}
 	}
@@ -59,7 +72,7 @@ bool tree_alive(const struct tree *t, const struct entry *e, int64_t elapsed)
 		return !d || d->at > elapsed;
 	}
 	while (!d || d->at > elapsed) {
-		e = e->parent->names;
+		e = node_names(entry_parent(e));
 		if (!e) {
 			return true;
 		}
@@ -78,17 +91,17 @@ struct entry *tree_find(const struct tree *t, const struct node *parent, struct 
 
 struct entry *tree_name(const struct tree *t, const struct node *n, int64_t elapsed)
 {
-	struct entry *e = n->is_pending ? NULL : n->names;
+	struct entry *e = n->is_pending ? NULL : node_names(n);
 
 	while (e && !tree_alive(t, e, elapsed)) {
-		e = e->next_name;
+		e = entry_next(e);
 	}
 	return e;
 }
 
 bool tree_attached(const struct tree *t, const struct node *n)
 {
-	return n == t->root || (!n->is_pending && n->names);
+	return n == t->root || (!n->is_pending && node_names(n));
 }
 
 static uint64_t slot_cookie(uintptr_t slot)
@@ -115,7 +128,7 @@ static size_t slot_after(const struct directory *d, uint64_t cookie)
 
 struct entry *tree_next(const struct node *directory, uint64_t cookie)
 {
-	const struct directory *d = directory->directory;
+	const struct directory *d = node_directory(directory);
 
 	for (size_t i = slot_after(d, cookie); i < d->n_slots; i++) {
 		if (!(d->slots[i] & 1)) {
@@ -127,7 +140,7 @@ struct entry *tree_next(const struct node *directory, uint64_t cookie)
 
 struct entry *tree_last(struct node *directory)
 {
-	struct directory *d = directory->directory;
+	struct directory *d = node_directory(directory);
 
 	while (d->n_slots > 0 && d->slots[d->n_slots - 1] & 1) {
 		d->n_slots--;
@@ -139,7 +152,7 @@ struct entry *tree_lowest(struct entry *top)
 {
 	struct entry *child;
 
-	while (node_is_directory(top->node) && (child = tree_next(top->node, 0))) {
+	while (node_is_directory(entry_node(top)) && (child = tree_next(entry_node(top), 0))) {
 		top = child;
 	}
 	return top;
@@ -152,13 +165,13 @@ struct entry *tree_after(const struct entry *e, const struct entry *top)
 	if (e == top) {
 		return NULL;
 	}
-	next = tree_next(e->parent, e->cookie);
-	return next ? tree_lowest(next) : e->parent->names;
+	next = tree_next(entry_parent(e), e->cookie);
+	return next ? tree_lowest(next) : node_names(entry_parent(e));
 }
 
 bool tree_is_empty(const struct tree *t, const struct node *directory, int64_t elapsed)
 {
-	const struct directory *d = directory->directory;
+	const struct directory *d = node_directory(directory);
 
 	for (size_t i = 0; d->n_live > 0 && i < d->n_slots; i++) {
 		if (!(d->slots[i] & 1) &&
@@ -172,8 +185,8 @@ bool tree_is_empty(const struct tree *t, const struct node *directory, int64_t e
 /* Up to the root, or a namespace that has gone. */
 size_t tree_path_size(const struct node *parent, size_t name_size)
 {
-	for (const struct node *n = parent; !n->is_pending && n->names; n = n->names->parent) {
-		name_size += n->names->name_size + 1u;
+	for (const struct node *n = parent; !n->is_pending && node_names(n); n = entry_parent(node_names(n))) {
+		name_size += node_names(n)->name_size + 1u;
 	}
 	return name_size;
 }
@@ -192,10 +205,10 @@ int tree_path(const struct node *parent, struct bytes name, struct buffer *out)
 	if (name.size > 0) {
 		memcpy(out->data + end, name.data, name.size);
 	}
-	for (n = parent; !n->is_pending && n->names; n = n->names->parent) {
+	for (n = parent; !n->is_pending && node_names(n); n = entry_parent(node_names(n))) {
 		out->data[--end] = '/';
-		end -= n->names->name_size;
-		memcpy(out->data + end, n->names->name, n->names->name_size);
+		end -= node_names(n)->name_size;
+		memcpy(out->data + end, node_names(n)->name, node_names(n)->name_size);
 	}
 	return 0;
 }
@@ -210,7 +223,7 @@ void tree_set_deadline(struct tree *t, struct entry *e, int64_t at, int64_t ttl)
 		tree_let_go(t, l); /* 0 expires at once: it never means for ever */
 		l->keepalive = false;
 	}
-	t->n_mortal += !e->timer && node_is_directory(e->node);
+	t->n_mortal += !e->timer && node_is_directory(entry_node(e));
 	expiry_set(&t->expiry, e, l && l->lives ? DEADLINE_NEVER : at, ttl);
 }
 
@@ -237,7 +250,7 @@ void tree_clear_deadline(struct tree *t, struct entry *e)
 {
 	if (e->timer) {
 		drop_lock(t, e);
-		t->n_mortal -= node_is_directory(e->node);
+		t->n_mortal -= node_is_directory(entry_node(e));
 		expiry_clear(&t->expiry, e);
 	}
 }
@@ -266,7 +279,7 @@ static void close_up(struct directory *d)
 
 int tree_reserve(struct node *directory, size_t n)
 {
-	struct directory *d = directory->directory;
+	struct directory *d = node_directory(directory);
 	size_t capacity = d->capacity ? d->capacity : 4;
 	uintptr_t *slots;
 
@@ -291,7 +304,7 @@ static void count(struct tree *t, const struct node *n, const struct entry *e, i
 
 	if (node_is_directory(n)) {
 		t->n_namespaces += (uint64_t)(int64_t)by;
-		e->parent->directory->n_directories += (uint32_t)by;
+		node_directory(entry_parent(e))->n_directories += (uint32_t)by;
 	} else {
 		t->n_keys += (uint64_t)(int64_t)by;
 	}
@@ -300,53 +313,54 @@ static void count(struct tree *t, const struct node *n, const struct entry *e, i
 
 void tree_attach(struct tree *t, struct node *parent, struct entry *e, struct node *n)
 {
-	struct directory *d = parent->directory;
+	struct directory *d = node_directory(parent);
 
 	if (n->is_pending) {
 		tree_unpend(t, n);
 	}
-	e->parent = parent;
-	e->node = n;
+	e->parent_ref = slab_ref_of(parent);
+	e->node_ref = slab_ref_of(n);
 	e->cookie = d->next_cookie++;
 	/* Behind the first, which stays the first. */
-	if (!n->names) {
-		n->names = e;
+	if (!node_names(n)) {
+		n->names_ref = slab_ref_of(e);
 	} else {
-		e->next_name = n->names->next_name;
-		n->names->next_name = e;
+		e->next_ref = node_names(n)->next_ref;
+		node_names(n)->next_ref = slab_ref_of(e);
 	}
 	n->nlink++;
 	d->slots[d->n_slots++] = (uintptr_t)e;
 	d->n_live++;
-	table_insert(&t->by_name, &e->by_name, hash_bytes(parent->ino, e->name, e->name_size));
+	index_insert(&t->by_name, &e->by_name, hash_of_entry(&e->by_name));
 	count(t, n, e, 1);
 }
 
 void tree_detach(struct tree *t, struct entry *e)
 {
-	struct directory *d = e->parent->directory;
-	struct entry **at = &e->node->names;
+	struct directory *d = node_directory(entry_parent(e));
+	struct node *n = entry_node(e);
+	slab_ref *at = &n->names_ref, ref = slab_ref_of(e);
 	size_t slot = slot_after(d, e->cookie) - 1;
 
-	count(t, e->node, e, -1);
+	count(t, entry_node(e), e, -1);
 	tree_clear_deadline(t, e);
-	table_remove(&t->by_name, &e->by_name);
+	index_remove(&t->by_name, &e->by_name, hash_of_entry(&e->by_name));
 	d->slots[slot] = (uintptr_t)e->cookie << 1 | 1;
 	d->n_live--;
 	if (d->n_slots > 32 && d->n_live < d->n_slots / 2) {
 		close_up(d);
 	}
-	while (*at != e) {
-		at = &(*at)->next_name;
+	while (*at != ref) {
+		at = &((struct entry *)slab_at(*at))->next_ref;
 	}
-	*at = e->next_name;
-	e->node->nlink--;
+	*at = e->next_ref;
+	n->nlink--;
 	entry_destroy(e);
 }
 
 void tree_add_node(struct tree *t, struct node *n)
 {
-	table_insert(&t->by_ino, &n->by_ino, hash_number(n->ino));
+	index_insert(&t->by_ino, &n->by_ino, node_hash(n->ino));
 	if (n->ino >= t->next_ino && n->ino < INO_LIMIT) {
 		t->next_ino = n->ino + 1;
 	}
@@ -356,10 +370,10 @@ void tree_add_node(struct tree *t, struct node *n)
 
 void tree_collect(struct tree *t, struct node *n)
 {
-	if (n == t->root || n->refs > 0 || n->is_pending || n->names) {
+	if (n == t->root || n->refs > 0 || n->is_pending || node_names(n)) {
 		return;
 	}
-	table_remove(&t->by_ino, &n->by_ino);
+	index_remove(&t->by_ino, &n->by_ino, node_hash(n->ino));
 	node_destroy(n);
 }
 
@@ -367,7 +381,7 @@ void tree_collect(struct tree *t, struct node *n)
 
 static bool pend(struct tree *t, struct node *n, const struct node *parent, struct bytes name)
 {
-	struct pending *p = malloc(sizeof(*p) + name.size);
+	struct pending *p = slab_allocate(sizeof(*p) + name.size);
 
 	if (!p) {
 		return false;
@@ -378,8 +392,8 @@ static bool pend(struct tree *t, struct node *n, const struct node *parent, stru
 	p->name_size = (uint8_t)name.size;
 	memcpy(p->name, name.data, name.size);
 	table_insert(&t->pending, &p->by_name, hash_bytes(parent->ino, name.data, name.size));
-	parent->directory->n_pending++;
-	n->pending = p;
+	node_directory(parent)->n_pending++;
+	n->names_ref = slab_ref_of(p);
 	n->is_pending = true;
 	return true;
 }
@@ -406,14 +420,14 @@ void tree_pend_again(struct tree *t, struct node *n, const struct node *parent,
 	}
 	n->is_expired = false;
 	n->version = 0;
-	value_unref(n->value);
-	n->value = NULL;
+	value_unref(node_value(n));
+	n->content_ref = 0;
 	/* The line that makes it anew has no attributes but those that are set by then. */
-	if (n->extra) {
-		xattr_destroy_all(n->extra->xattrs);
-		free(n->extra->action);
-		free(n->extra);
-		n->extra = NULL;
+	if (n->extra_ref) {
+		xattr_destroy_all(node_extra(n)->xattrs);
+		free(node_extra(n)->action);
+		node_extra(n)->xattrs = NULL;
+		node_extra(n)->action = NULL;
 	}
 }
 
@@ -441,13 +455,13 @@ void tree_unpend(struct tree *t, struct node *n)
 	struct node *parent;
 
 	if (n->is_pending) {
-		parent = tree_node(t, n->pending->parent);
+		parent = tree_node(t, node_pending(n)->parent);
 		if (parent) {
-			parent->directory->n_pending--;
+			node_directory(parent)->n_pending--;
 		}
-		table_remove(&t->pending, &n->pending->by_name);
-		free(n->pending);
-		n->names = NULL;
+		table_remove(&t->pending, &node_pending(n)->by_name);
+		slab_free(node_pending(n), sizeof(struct pending) + node_pending(n)->name_size);
+		n->names_ref = 0;
 		n->is_pending = false;
 	}
 }
@@ -470,7 +484,7 @@ void tree_unref(struct tree *t, struct node *n, uint64_t count)
 int tree_init(struct tree *t, uid_t uid, gid_t gid, mode_t mode, int64_t now)
 {
 	*t = (struct tree){.next_ino = INO_FIRST};
-	if (table_init(&t->by_ino) || table_init(&t->by_name) || table_init(&t->pending) ||
+	if (index_init(&t->by_ino, hash_of_node) || index_init(&t->by_name, hash_of_entry) || table_init(&t->pending) ||
 		table_init(&t->locks) ||
 		!(t->root = node_create(INO_ROOT, S_IFDIR | (mode & 07777)))) {
 		tree_finish(t);
@@ -478,21 +492,21 @@ int tree_init(struct tree *t, uid_t uid, gid_t gid, mode_t mode, int64_t now)
 	}
 	t->root->uid = uid;
 	t->root->gid = gid;
-	t->root->created = t->root->changed = t->root->mtime = t->root->atime = now;
-	table_insert(&t->by_ino, &t->root->by_ino, hash_number(INO_ROOT));
+	t->root->created = t->root->changed = t->root->mtime = now;
+	index_insert(&t->by_ino, &t->root->by_ino, node_hash(INO_ROOT));
 	return 0;
 }
 
 static void destroy_node_and_names(struct node *n)
 {
 	if (n->is_pending) {
-		free(n->pending);
+		slab_free(node_pending(n), sizeof(struct pending) + node_pending(n)->name_size);
 	} else {
-		while (n->names) {
-			struct entry *next = n->names->next_name;
+		while (n->names_ref) {
+			slab_ref next = node_names(n)->next_ref;
 
-			entry_destroy(n->names);
-			n->names = next;
+			entry_destroy(node_names(n));
+			n->names_ref = next;
 		}
 	}
 	node_destroy(n);
@@ -501,17 +515,17 @@ static void destroy_node_and_names(struct node *n)
 void tree_finish(struct tree *t)
 {
 	for (size_t i = 0; i < t->by_ino.n_buckets; i++) {
-		struct table_link *l = table_bucket(&t->by_ino, i);
+		struct indexed *item = index_bucket(&t->by_ino, i);
 
-		while (l) {
-			struct table_link *next = l->next;
+		while (item) {
+			struct indexed *next = index_next(item);
 
-			destroy_node_and_names(container_of(l, struct node, by_ino));
-			l = next;
+			destroy_node_and_names(container_of(item, struct node, by_ino));
+			item = next;
 		}
 	}
-	table_finish(&t->by_ino);
-	table_finish(&t->by_name);
+	index_finish(&t->by_ino);
+	index_finish(&t->by_name);
 	table_finish(&t->pending);
 	for (size_t i = 0; i < t->locks.n_buckets; i++) {
 		struct table_link *l;

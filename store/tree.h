@@ -25,8 +25,8 @@ struct moment {
 };
 
 struct tree {
-	struct table by_ino;
-	struct table by_name; /* every entry, by namespace and name */
+	struct index by_ino;
+	struct index by_name; /* every entry, by namespace and name */
 	struct table pending; /* keys that are being made, the same way */
 	struct node *root;
 	struct expiry expiry; /* on the scale of clock_elapsed; while replaying, of the wall clock */

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 The cubbyfs authors */
 
-/* A value is small and holds its bytes itself, or it is a view of the first
- * `size` bytes of a chunk. A chunk only ever grows at its end, within the
+/* A value is small and holds its bytes itself, behind as little as can be (there are millions
+ * of such), or it is a view of the first `size` bytes of a chunk. A chunk only ever grows at its end, within the
  * room it was made with; a view never sees what is added behind it. So an
  * append to the newest view is a memcpy of what is new, and readers of older
  * views need not know. An append to an older view, or past the room, copies. */
 #include "store/value.h"
+
+#include "base/slab.h"
 
 #include <stdlib.h>
 
@@ -17,12 +19,24 @@ struct chunk {
 };
 
 struct value {
-	uint32_t refs;
+	uint32_t refs : 31;
+	uint32_t is_view : 1; /* else the bytes follow */
 	uint32_t size;
-	struct chunk *chunk; /* NULL: the bytes follow */
-	uint32_t line;	     /* a number for it and all that was appended to it */
+	uint32_t line; /* a number for it and all that was appended to it */
 	char data[];
 };
+
+struct view {
+	struct value base;
+	struct chunk *chunk;
+};
+
+#define INLINE_MAX (SLAB_SIZE_MAX - sizeof(struct value))
+
+static struct chunk *chunk_of(const struct value *v)
+{
+	return v->is_view ? ((const struct view *)v)->chunk : NULL;
+}
 
 static void chunk_unref(struct chunk *c)
 {
@@ -32,7 +46,7 @@ static void chunk_unref(struct chunk *c)
 	}
 }
 
-static struct value *value_allocate(size_t size, size_t inlined, struct chunk *chunk)
+static struct value *value_allocate(size_t size, size_t whole)
 {
 	static uint32_t lines;
 	struct value *v;
@@ -40,22 +54,22 @@ static struct value *value_allocate(size_t size, size_t inlined, struct chunk *c
 	if (size > UINT32_MAX) {
 		return NULL;
 	}
-	v = malloc(sizeof(*v) + inlined);
+	v = slab_allocate(whole);
 	if (v) {
 		v->refs = 1;
 		v->size = (uint32_t)size;
-		v->chunk = chunk;
 		v->line = ++lines;
 	}
 	return v;
 }
 
-struct value *value_create(struct bytes bytes)
+static struct value *view_allocate(size_t size, struct chunk *chunk)
 {
-	struct value *v = value_allocate(bytes.size, bytes.size, NULL);
+	struct value *v = value_allocate(size, sizeof(struct view));
 
-	if (v && bytes.size > 0) {
-		memcpy(v->data, bytes.data, bytes.size);
+	if (v) {
+		v->is_view = true;
+		((struct view *)v)->chunk = chunk;
 	}
 	return v;
 }
@@ -64,7 +78,7 @@ struct value *value_create(struct bytes bytes)
 static struct value *value_around(char *data, size_t size, size_t capacity)
 {
 	struct chunk *c = malloc(sizeof(*c));
-	struct value *v = c ? value_allocate(size, 0, c) : NULL;
+	struct value *v = c ? view_allocate(size, c) : NULL;
 
 	if (!v) {
 		free(c);
@@ -74,12 +88,34 @@ static struct value *value_around(char *data, size_t size, size_t capacity)
 	return v;
 }
 
+struct value *value_create(struct bytes bytes)
+{
+	struct value *v;
+	char *data;
+
+	if (bytes.size > INLINE_MAX) {
+		data = bytes.size <= UINT32_MAX ? malloc(bytes.size) : NULL;
+		v = data ? value_around(data, bytes.size, bytes.size) : NULL;
+		if (v) {
+			memcpy(data, bytes.data, bytes.size);
+		} else {
+			free(data);
+		}
+		return v;
+	}
+	v = value_allocate(bytes.size, sizeof(*v) + bytes.size);
+	if (v && bytes.size > 0) {
+		memcpy(v->data, bytes.data, bytes.size);
+	}
+	return v;
+}
+
 struct value *value_take(struct buffer *buffer)
 {
 	struct value *v;
 
 	/* Not worth a chunk, or more room than bytes: keep just the bytes. */
-	if (buffer->size < 512 || buffer->capacity / 2 > buffer->size) {
+	if (buffer->size <= INLINE_MAX || buffer->capacity / 2 > buffer->size) {
 		v = value_create(buffer_bytes(buffer));
 		if (v) {
 			buffer_finish(buffer);
@@ -96,20 +132,20 @@ struct value *value_take(struct buffer *buffer)
 struct value *value_append(struct value *v, struct bytes bytes)
 {
 	struct bytes old = value_bytes(v);
+	struct chunk *chunk = v ? chunk_of(v) : NULL;
 	size_t size = old.size + bytes.size;
 	size_t capacity;
 	struct value *result;
 	char *data;
 
-	if (v && v->chunk && v->chunk->size == v->size &&
-		v->chunk->capacity - v->chunk->size >= bytes.size) {
-		result = value_allocate(size, 0, v->chunk);
+	if (chunk && chunk->size == v->size && chunk->capacity - chunk->size >= bytes.size) {
+		result = view_allocate(size, chunk);
 		if (result) {
 			if (bytes.size > 0) {
-				memcpy(v->chunk->data + old.size, bytes.data, bytes.size);
+				memcpy(chunk->data + old.size, bytes.data, bytes.size);
 			}
-			v->chunk->size = size;
-			v->chunk->refs++;
+			chunk->size = size;
+			chunk->refs++;
 			result->line = v->line;
 		}
 		return result;
@@ -168,8 +204,8 @@ struct value *value_ref(struct value *v)
 void value_unref(struct value *v)
 {
 	if (v && --v->refs == 0) {
-		chunk_unref(v->chunk);
-		free(v);
+		chunk_unref(chunk_of(v));
+		slab_free(v, v->is_view ? sizeof(struct view) : sizeof(*v) + v->size);
 	}
 }
 
@@ -178,5 +214,5 @@ struct bytes value_bytes(const struct value *v)
 	if (!v) {
 		return bytes_of(NULL, 0);
 	}
-	return bytes_of(v->chunk ? v->chunk->data : v->data, v->size);
+	return bytes_of(v->is_view ? chunk_of(v)->data : v->data, v->size);
 }

@@ -37,7 +37,7 @@ static void add(unsigned number)
 
 static void drop(struct entry *e)
 {
-	struct node *n = e->node;
+	struct node *n = entry_node(e);
 
 	by_cookie[e->cookie] = NULL;
 	tree_detach(&tree, e);
@@ -76,9 +76,9 @@ static void cookies(void **state)
 			drop(e ? e : tree_next(dir, 0));
 			live--;
 		}
-		assert_int_equal(dir->directory->n_live, live);
+		assert_int_equal(node_directory(dir)->n_live, live);
 		/* Room is not lost to names that have gone. */
-		assert_true(dir->directory->n_slots <= 2 * live + 33);
+		assert_true(node_directory(dir)->n_slots <= 2 * live + 33);
 		check_from(test_random(&random) % (last_cookie + 2));
 	}
 	for (uint64_t cookie = 0; cookie <= last_cookie; cookie++) {
