@@ -10,8 +10,9 @@
  * A chunk that has become empty goes back to the system, but for one of each size, so that
  * an object that comes and goes at a boundary does not take a chunk with it each time.
  *
- * Faults are what a million new objects cost most, where the machine is virtual: so what lies beyond the first
- * few megabytes is made accessible in pieces of 2 MiB and asked for in huge pages. */
+ * Faults are what a million new objects cost most, where the machine is virtual: so what
+ * lies beyond the first few megabytes is made accessible in pieces of 2 MiB and asked for
+ * in huge pages. */
 #include "base/slab.h"
 
 #include <string.h>
@@ -53,7 +54,8 @@ bool (*slab_fails)(void);
 
 static size_t range, used, accessible; /* bytes from the base on */
 static struct chunk *lists[N_SIZES];
-static uint32_t empty[RANGE / CHUNK]; /* chunks that were given back, by number; most of it never used */
+/* Chunks that were given back, by number. Most of it is never touched. */
+static uint32_t empty[RANGE / CHUNK];
 static size_t n_empty;
 static size_t n_objects;
 

@@ -3,8 +3,8 @@
 
 #include "harness.h"
 
-#include "base/slab.h"
 #include "base/cleanup.h"
+#include "base/slab.h"
 
 #include <errno.h>
 #include <ftw.h>

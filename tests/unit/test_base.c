@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "base/slab.h"
 #include "base/table.h"
 
 #include <errno.h>
@@ -15,6 +16,10 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+#include <stdio.h>
+
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -296,9 +301,95 @@ static void hashes_differ(void **state)
 	assert_int_not_equal(hash_bytes(1, "a", 1), hash_bytes(2, "a", 1));
 }
 
+#define OBJECTS 20000
+
+/* Each object is whole, and nobody else's, whatever comes and goes; short addresses lead
+ * back; what has all gone leaves nothing behind. */
+static void slab(void **state)
+{
+	static unsigned char *objects[OBJECTS];
+	static size_t sizes[OBJECTS];
+	size_t before = slab_count(), live = 0;
+	uint32_t random = 1;
+
+	(void)state;
+	for (int step = 0; step < 200000; step++) {
+		size_t i;
+
+		random = random * 1664525 + 1013904223;
+		i = (random >> 8) % OBJECTS;
+		if (!objects[i]) {
+			sizes[i] = random % 7 ? 80 : (random >> 4) % (SLAB_SIZE_MAX + 1);
+			objects[i] = slab_allocate(sizes[i]);
+			assert_non_null(objects[i]);
+			assert_int_equal((uintptr_t)objects[i] % SLAB_STEP, 0);
+			for (size_t k = 0; k < sizes[i]; k++) {
+				assert_int_equal(objects[i][k], 0);
+			}
+			memset(objects[i], (int)(i & 0xff), sizes[i]);
+			live++;
+		} else {
+			assert_ptr_equal(slab_at(slab_ref_of(objects[i])), objects[i]);
+			for (size_t k = 0; k < sizes[i]; k++) {
+				assert_int_equal(objects[i][k], i & 0xff);
+			}
+			slab_free(objects[i], sizes[i]);
+			objects[i] = NULL;
+			live--;
+		}
+		assert_int_equal(slab_count(), before + live);
+	}
+	for (size_t i = 0; i < OBJECTS; i++) {
+		slab_free(objects[i], sizes[i]);
+		objects[i] = NULL;
+	}
+	assert_int_equal(slab_count(), before);
+	assert_null(slab_allocate(SLAB_SIZE_MAX + 1));
+	assert_null(slab_at(0));
+	assert_int_equal(slab_ref_of(NULL), 0);
+	slab_free(NULL, 8);
+}
+
+static size_t resident(void)
+{
+	FILE *f = fopen("/proc/self/statm", "r");
+	unsigned long size, pages;
+
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%lu %lu", &size, &pages), 2);
+	fclose(f);
+	return pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* Memory goes back to the system. */
+static void slab_gives_back(void **state)
+{
+	enum { COUNT = 400000 };
+	slab_ref *refs = calloc(COUNT, sizeof(*refs));
+	size_t full, empty;
+
+	(void)state;
+	assert_non_null(refs);
+	for (int i = 0; i < COUNT; i++) {
+		void *p = slab_allocate(112);
+
+		assert_non_null(p);
+		refs[i] = slab_ref_of(p);
+	}
+	full = resident();
+	for (int i = 0; i < COUNT; i++) {
+		slab_free(slab_at(refs[i]), 112);
+	}
+	empty = resident();
+	free(refs);
+	assert_true(empty + (size_t)COUNT * 112 / 10 * 9 < full);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(slab),
+		cmocka_unit_test(slab_gives_back),
 		cmocka_unit_test(buffer_grows),
 		cmocka_unit_test(bytes_compare),
 		cmocka_unit_test(clock_formats),
