@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/standard_files.h"
 #include "fs/daemon.h"
 #include "fs/location.h"
 #include "fs/options.h"
@@ -215,20 +216,6 @@ static int be_worker(const struct arguments *a)
 	};
 
 	return worker_run(&w);
-}
-
-/* The standard descriptors are what their names say, or at least nothing else: a socket
- * that got such a number would be written to. */
-static void open_standard_files(void)
-{
-	int fd;
-
-	do {
-		fd = open("/dev/null", O_RDWR);
-	} while (fd >= 0 && fd <= STDERR_FILENO);
-	if (fd >= 0) {
-		close(fd);
-	}
 }
 
 int main(int argc, char **argv)

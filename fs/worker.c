@@ -246,7 +246,10 @@ static int serve(struct run *run)
 			return -1;
 		}
 	}
-	run->view = run->view < 0 ? -(int)byte : run->view;
+	if (run->view < 0) {
+		/* Without a reason it was sent, and there was no room for a descriptor. */
+		run->view = byte ? -(int)byte : -EMFILE;
+	}
 	if (session_create(&loop.session, run->worker->options, fd, fe) < 0) {
 		return -1;
 	}

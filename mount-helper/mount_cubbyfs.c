@@ -13,6 +13,7 @@
  */
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/standard_files.h"
 #include "mount-helper/options.h"
 #include "mount-helper/remount.h"
 #include "mount-helper/status.h"
@@ -337,19 +338,6 @@ static enum status parse(struct request *request, int argc, char **argv)
 		return STATUS_SYSTEM;
 	}
 	return STATUS_OK;
-}
-
-/* Descriptors 0 to 2 must be there, or the next files opened would be taken for them. */
-static void open_standard_files(void)
-{
-	int fd;
-
-	do {
-		fd = open("/dev/null", O_RDWR);
-	} while (fd >= 0 && fd <= STDERR_FILENO);
-	if (fd >= 0) {
-		close(fd);
-	}
 }
 
 int main(int argc, char **argv)
