@@ -28,6 +28,7 @@
 #define BATCH 64
 #define SLICE NSEC_PER_MSEC
 #define GRACE (2 * NSEC_PER_SEC)
+#define N_FDS 6
 
 struct state {
 	const struct loop *loop;
@@ -37,6 +38,7 @@ struct state {
 	int64_t due;  /* by when store_tick has to be called */
 	int64_t end;  /* when to give up waiting for the mount to end; INT64_MAX: not ending */
 	enum loop_result result;
+	struct pollfd fds[N_FDS];
 };
 
 static int64_t now(void)
@@ -56,6 +58,19 @@ static void tick(struct state *st)
 	st->due = wait < 0 ? INT64_MAX : now() + (wait ? wait : SLICE);
 }
 
+/* Right after the handshake, before the first request: what that does is to be announced, and
+ * who mounted us counts on our being there from the first answer on. */
+static void announce(struct state *st)
+{
+	if (!st->announced && session_ready(st->loop->session)) {
+		st->announced = true;
+		if (st->loop->ready) {
+			st->loop->ready(st->loop->arg);
+		}
+		st->fds[4].fd = announcer_mounts_fd(st->loop->announcer);
+	}
+}
+
 /* Answers what is queued. Returns whether there may be more. */
 static bool serve(struct state *st)
 {
@@ -71,6 +86,7 @@ static bool serve(struct state *st)
 		if (r < 0) {
 			return false;
 		}
+		announce(st);
 	}
 	return true;
 }
@@ -128,24 +144,14 @@ static void look_at_mounts(struct state *st)
 	}
 }
 
-static void announce(struct state *st, struct pollfd *fds)
-{
-	if (!st->announced && session_ready(st->loop->session)) {
-		st->announced = true;
-		if (st->loop->ready) {
-			st->loop->ready(st->loop->arg);
-		}
-		fds[4].fd = announcer_mounts_fd(st->loop->announcer);
-	}
-}
-
 /* *more: requests may be waiting that poll need not be asked about. */
-static void turn(struct state *st, struct pollfd *fds, nfds_t n_fds, bool *more)
+static void turn(struct state *st, bool *more)
 {
+	struct pollfd *fds = st->fds;
 	struct timespec t;
 	bool requests;
 
-	if (ppoll(fds, n_fds, timeout(st, *more || st->working, &t), NULL) < 0) {
+	if (ppoll(fds, N_FDS, timeout(st, *more || st->working, &t), NULL) < 0) {
 		return; /* EINTR, ENOMEM: tried again */
 	}
 	if (fds[1].revents) {
@@ -168,14 +174,13 @@ static void turn(struct state *st, struct pollfd *fds, nfds_t n_fds, bool *more)
 	if (!st->working || !requests || now() >= st->due) {
 		tick(st);
 	}
-	announce(st, fds);
 	store_publish(st->loop->store);
 }
 
 enum loop_result loop_run(const struct loop *l)
 {
 	struct state st = {.loop = l, .fuse = session_fuse(l->session), .end = INT64_MAX};
-	struct pollfd fds[6];
+	struct pollfd *fds = st.fds;
 	bool more = false;
 
 	fds[0] = (struct pollfd){.fd = fuse_session_fd(st.fuse), .events = POLLIN};
@@ -184,10 +189,10 @@ enum loop_result loop_run(const struct loop *l)
 	fds[3] = (struct pollfd){.fd = announcer_poll_fd(l->announcer), .events = POLLIN};
 	fds[4] = (struct pollfd){.fd = -1, .events = POLLPRI};
 	fds[5] = (struct pollfd){.fd = holders_poll_fd(l->holders), .events = POLLIN};
-	announce(&st, fds); /* at once, if the session was taken over */
+	announce(&st); /* at once, if the session was taken over */
 	tick(&st);
 	while (!fuse_session_exited(st.fuse) && now() < st.end) {
-		turn(&st, fds, 6, &more);
+		turn(&st, &more);
 	}
 	if (st.result == LOOP_ENDED) {
 		events_end(l->events);

@@ -208,7 +208,7 @@ static void lose_worker(struct state *st)
 		log_error("the new worker %s; going on with the program that was there", text);
 		close(st->candidate);
 		st->candidate = -1;
-	} else if (!st->was_ready && !(is_killed && st->mount)) {
+	} else if (!st->mount) {
 		log_error("the daemon %s", text);
 		st->status = STATUS_FAILED;
 		return;

@@ -70,7 +70,7 @@ def raises(errno_wanted, what=""):
         raise Failure("%s: succeeded, wanted %s" % (what, os.strerror(errno_wanted)))
 
 
-def wait_for(condition, seconds=10.0, what="condition"):
+def wait_for(condition, seconds=10.0, what="condition", pause=0.005):
     """Polls until condition() is true and returns its value."""
     end = time.monotonic() + seconds
     while True:
@@ -79,7 +79,7 @@ def wait_for(condition, seconds=10.0, what="condition"):
             return value
         if time.monotonic() > end:
             raise Failure("%s: not within %g s" % (what, seconds))
-        time.sleep(0.005)
+        time.sleep(pause)
 
 
 def is_mounted(directory):

@@ -20,8 +20,8 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from crew import LONG, Crew, numbers
-from harness import (CUBBY, Failure, Mount, Skip, check, deadline, equal, main, mount_only, unmounted,
-                     wait_for)
+from harness import (CUBBY, Failure, Mount, Skip, check, deadline, equal, is_mounted, main, mount_only,
+                     unmounted, wait_for)
 from inotify import (ATTRIB, CHANGES, CLOSE_WRITE, CREATE, DELETE, DELETE_SELF, IGNORED, ISDIR,
                      LIBUV, MODIFY, MOVED_FROM, MOVED_TO, OPEN, OVERFLOW, Inotify)
 from test_fstab import daemons, enter_namespace, install
@@ -292,6 +292,24 @@ def test_table(m):
     finally:
         shutil.rmtree(plain)
     check(not bad, "\n" + "\n".join(bad))
+
+
+@mount_only
+@unmounted
+def test_the_first_calls_of_a_mount(scratch):
+    """What is done by attribute before the daemon has said that it answers is announced."""
+    m = scratch.mount()
+    for n in range(20):
+        m.write("k", "v")
+        m.unmount()
+        starting = threading.Thread(target=m.start)
+        starting.start()
+        wait_for(lambda: is_mounted(m.dir), 20, "the mount", pause=0)
+        with Inotify() as i:
+            i.add(m.dir, DELETE)
+            m.set("k", "ttl", "0.0001")
+            check(i.until(lambda e: e.has(DELETE) and e.name == b"k"), "no IN_DELETE")
+        starting.join()
 
 
 # --- the value is there when the event is -------------------------------------------------------

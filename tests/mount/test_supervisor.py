@@ -18,8 +18,8 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import inotify
-from harness import (CUBBYFS, Failure, check, children, deadline, equal, is_mounted, main, mount_only,
-                     options, raises, unmounted, wait_for)
+from harness import (CUBBYFS, Failure, Mount, check, children, deadline, equal, is_mounted, main,
+                     mount_only, options, raises, unmounted, wait_for)
 from worker import kill_and_wait, kill_worker
 
 
@@ -489,6 +489,25 @@ def test_deaths_one_after_the_other(m):
     check("was ended by signal 11" in log and "unmounting " + m.dir in log, log)
     m.start()
     equal(m.read("k"), b"v", "value in a new mount")
+
+
+@mount_only
+@unmounted
+def test_killed_as_soon_as_it_is_mounted(scratch):
+    """A worker whose mount has been seen is restarted like any other."""
+    m = Mount(scratch, scratch.path("store"), scratch.path("mnt"), [])
+
+    def kill():
+        wait_for(lambda: is_mounted(m.dir), 20, "the mount", pause=0)
+        os.kill(m.worker, signal.SIGSEGV)
+
+    for i in range(10):
+        killed = in_thread(kill)
+        m.start()
+        killed()
+        m.write("k", "v")
+        check("signal 11" in m.read_log(), "it was not killed")
+        m.unmount()
 
 
 @mount_only
