@@ -653,6 +653,28 @@ def test_replace_says_what_is_wrong(m):
         r = subprocess.run([CUBBYFS, "--replace", directory], capture_output=True, text=True)
         equal(r.returncode, 2, "status")
         check(words in r.stderr and r.stderr.count("\n") == 1, r.stderr)
+    # What a directory says of itself is not believed, nor what somebody else's mount does.
+    victim = subprocess.Popen(["sleep", "60"], user=65534)
+    try:
+        fake = m.scratch.path("fake")
+        os.makedirs(fake + "/.cubby")
+        stats = dict(m.stats(), supervisor=victim.pid)
+        write(fake + "/.cubby/stats", json.dumps(stats).encode())
+        for mount in (False, True):
+            if mount:
+                subprocess.run(["mount", "--bind", fake, fake], check=True)
+            r = subprocess.run([CUBBYFS, "--replace", fake], capture_output=True, text=True)
+            equal(r.returncode, 2, "status")
+            check("not a cubbyfs mount" in r.stderr, r.stderr)
+        subprocess.run(["umount", fake], check=True)
+        subprocess.run(["mount", "--bind", fake + "/.cubby/stats", m.path(".cubby/stats")], check=True)
+        r = subprocess.run([CUBBYFS, "--replace", m.dir], capture_output=True, text=True)
+        subprocess.run(["umount", m.path(".cubby/stats")], check=True)
+        equal((r.returncode, "is said to hold" in r.stderr), (2, True), r.stderr)
+        equal(victim.poll(), None, "the process that was named")
+    finally:
+        victim.kill()
+        victim.wait()
     r = subprocess.run([CUBBYFS, "--replace"], capture_output=True, text=True)
     equal(r.returncode, 1, "status")
     check("DIR is needed" in r.stderr, r.stderr)
