@@ -153,7 +153,14 @@ static uint64_t set(struct store *s, uint64_t parent, const char *name, struct b
 	struct answer a = {0}, b = {0}, c = {0};
 	uint64_t ino;
 
-	store_create(s, &caller, parent, name, 0644, O_WRONLY | O_CREAT | O_TRUNC, ANSWER(&a));
+	ino = store_number(s, parent, name);
+	if (ino != 0) {
+		store_remember(s, ino);
+		a = (struct answer){.done = true, .result = {.ino = ino}};
+		a.rc = store_open_key(s, &caller, ino, O_WRONLY | O_TRUNC, &a.result.handle);
+	} else {
+		store_create(s, &caller, parent, name, 0644, O_WRONLY | O_CREAT | O_TRUNC, ANSWER(&a));
+	}
 	await(s, &a, "create");
 	ino = a.result.ino;
 	store_write(s, &caller, a.result.handle, value, 0, 0, ANSWER(&b));
