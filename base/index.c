@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The cubbyfs authors */
+
+/* See base/table.c for the method. */
+#include "base/index.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define FIRST_CAPACITY 16
+
+int index_init(struct index *x, uint32_t (*hash)(const struct indexed *item))
+{
+	*x = (struct index){.hash = hash};
+	x->buckets = malloc(FIRST_CAPACITY * sizeof(slab_ref));
+	if (!x->buckets) {
+		return -ENOMEM;
+	}
+	x->buckets[0] = 0;
+	x->n_buckets = 1;
+	x->capacity = FIRST_CAPACITY;
+	return 0;
+}
+
+void index_finish(struct index *x)
+{
+	free(x->buckets);
+	*x = (struct index){0};
+}
+
+/* 2^k - 1 for the smallest 2^k that is not below n. */
+static size_t mask_of(size_t n)
+{
+	return n <= 1 ? 0 : SIZE_MAX >> __builtin_clzl(n - 1);
+}
+
+static size_t bucket_of(const struct index *x, uint32_t hash)
+{
+	size_t mask = mask_of(x->n_buckets);
+	size_t bucket = hash & mask;
+
+	return bucket < x->n_buckets ? bucket : bucket & (mask >> 1);
+}
+
+static void split_one(struct index *x)
+{
+	size_t fresh = x->n_buckets;
+	slab_ref *buckets, *from, *to;
+	struct indexed *item;
+	size_t mask;
+
+	if (fresh >= UINT32_MAX) {
+		return; /* no more bits to tell items apart by */
+	}
+	if (fresh == x->capacity) {
+		buckets = realloc(x->buckets, x->capacity * 2 * sizeof(slab_ref));
+		if (!buckets) {
+			return;
+		}
+		x->buckets = buckets;
+		x->capacity *= 2;
+	}
+	x->n_buckets++;
+	mask = mask_of(x->n_buckets);
+	from = &x->buckets[fresh & (mask >> 1)];
+	to = &x->buckets[fresh];
+	*to = 0;
+	while ((item = slab_at(*from))) {
+		if ((x->hash(item) & mask) == fresh) {
+			*to = *from;
+			to = &item->next;
+			*from = item->next;
+			*to = 0;
+		} else {
+			from = &item->next;
+		}
+	}
+}
+
+void index_expect(struct index *x, size_t n)
+{
+	size_t before = 0;
+
+	while (x->n_buckets < n && x->n_buckets > before) {
+		before = x->n_buckets;
+		split_one(x);
+	}
+}
+
+void index_insert(struct index *x, struct indexed *item, uint32_t hash)
+{
+	slab_ref *bucket;
+
+	if (x->n_items >= x->n_buckets) {
+		split_one(x);
+	}
+	bucket = &x->buckets[bucket_of(x, hash)];
+	item->next = *bucket;
+	*bucket = slab_ref_of(item);
+	x->n_items++;
+}
+
+void index_remove(struct index *x, struct indexed *item, uint32_t hash)
+{
+	slab_ref *at = &x->buckets[bucket_of(x, hash)], wanted = slab_ref_of(item);
+
+	while (*at && *at != wanted) {
+		at = &((struct indexed *)slab_at(*at))->next;
+	}
+	if (*at) {
+		*at = item->next;
+		item->next = 0;
+		x->n_items--;
+	}
+}
+
+struct indexed *index_first(const struct index *x, uint32_t hash)
+{
+	return slab_at(x->buckets[bucket_of(x, hash)]);
+}
+
+struct indexed *index_bucket(const struct index *x, size_t bucket)
+{
+	return bucket < x->n_buckets ? slab_at(x->buckets[bucket]) : NULL;
+}
