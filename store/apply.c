@@ -50,12 +50,12 @@ static void touch_namespace(const struct context *x, struct node *n)
 
 static void remove_one(const struct context *x, struct entry *e)
 {
-	struct node *n = e->node;
+	struct node *n = entry_node(e);
 
 	touch(x->t, n);
-	touch_namespace(x, e->parent);
+	touch_namespace(x, entry_parent(e));
 	if (n->nlink == 1 && node_has_value(n)) {
-		x->t->live_bytes -= value_size(n->value);
+		x->t->live_bytes -= value_size(node_value(n));
 	}
 	tree_detach(x->t, e);
 	n->changed = x->tr->at;
@@ -71,7 +71,7 @@ static void remove_below(const struct context *x, struct entry *top, bool expire
 
 	for (struct entry *e = tree_lowest(top); e; e = next) {
 		next = tree_after(e, top);
-		e->node->is_expired |= expired && e->node->nlink == 1;
+		entry_node(e)->is_expired |= expired && entry_node(e)->nlink == 1;
 		remove_one(x, e);
 	}
 }
@@ -101,7 +101,10 @@ static void set_deadline(const struct context *x, struct entry *e, int64_t expir
  * node tell a lock: a second one is nonsense. */
 static void set_lock(const struct context *x, struct entry *e, struct lock *lock)
 {
-	for (const struct entry *other = e->node->names; other; other = other->next_name) {
+	const struct node *n = entry_node(e);
+
+	for (uint32_t i = 0; i < n->nlink; i++) {
+		const struct entry *other = node_name(n, i);
 		const struct lock *l = other != e ? tree_lock(x->t, other) : NULL;
 
 		if (l && l->token == lock->token) {
@@ -124,7 +127,7 @@ static void set_lease(const struct context *x, const struct change *c, struct pr
 		tree_clear_deadline(x->t, e); /* of the last holder */
 	}
 	set_deadline(x, e, c->expires, c->ttl);
-	if (p->lock && e->timer) {
+	if (p->lock && e->has_deadline) {
 		set_lock(x, e, steal_pointer(&p->lock));
 	}
 }
@@ -136,7 +139,7 @@ static void set_lease_of_link(const struct context *x, const struct link *l,
 	if (l->expires) {
 		set_deadline(x, e, l->expires, l->ttl);
 	}
-	if (p->lock && e->timer) {
+	if (p->lock && e->has_deadline) {
 		set_lock(x, e, steal_pointer(&p->lock));
 	}
 	x->t->unresolved += l->lock.token && !tree_lock(x->t, e);
@@ -146,7 +149,7 @@ static void set_lease_of_link(const struct context *x, const struct link *l,
 static bool is_above(const struct node *n, const struct node *below)
 {
 	while (below && below != n) {
-		below = !below->is_pending && below->names ? below->names->parent : NULL;
+		below = below->nlink > 0 ? entry_parent(node_first_name(below)) : NULL;
 	}
 	return below == n;
 }
@@ -161,7 +164,7 @@ static bool holds_something(const struct context *x, const struct node *n)
  * something in it has surely gone elsewhere, and is kept as a stand-in. */
 static bool make_way(const struct context *x, struct entry *e)
 {
-	struct node *n = e->node;
+	struct node *n = entry_node(e);
 	struct buffer hint = {0};
 
 	x->t->unresolved += x->t->replaying;
@@ -169,13 +172,13 @@ static bool make_way(const struct context *x, struct entry *e)
 		remove_entry(x, e);
 		return true;
 	}
-	if (tree_path(e->parent, entry_name(e), &hint) || buffer_append(&hint, "", 1)) {
+	if (tree_path(entry_parent(e), entry_name(e), &hint) || buffer_append(&hint, "", 1)) {
 		buffer_finish(&hint);
 		return false;
 	}
-	touch_namespace(x, e->parent);
+	touch_namespace(x, entry_parent(e));
 	tree_detach(x->t, e);
-	n->directory->hint = hint.data;
+	node_directory(n)->hint = hint.data;
 	return true;
 }
 
@@ -192,16 +195,17 @@ static struct entry *name_node(const struct context *x, const struct place *plac
 		return NULL;
 	}
 	e = tree_entry(x->t, parent, name);
-	if (e && e->node == n) {
+	if (e && entry_node(e) == n) {
 		return e;
 	}
-	if (!*entry || (node_is_directory(n) && (n->names || is_above(n, parent)))) {
+	if (!*entry || !node_has_room(n) ||
+		(node_is_directory(n) && (n->nlink > 0 || is_above(n, parent)))) {
 		return NULL;
 	}
 	if (e) {
 		tree_ref(n); /* it may be in what goes */
 		is_free = make_way(x, e);
-		n->refs--;
+		tree_unpin(n);
 	}
 	if (!is_free) {
 		return NULL;
@@ -217,10 +221,10 @@ static void set_value(struct tree *t, struct node *n, struct value *value)
 
 	if (tree_attached(t, n)) {
 		t->live_bytes += value_size(value);
-		t->live_bytes -= value_size(n->value);
+		t->live_bytes -= value_size(node_value(n));
 	}
-	value_unref(n->value);
-	n->value = value;
+	value_unref(node_value(n));
+	node_put_value(n, value);
 	tree_count_bytes(t, n, before);
 }
 
@@ -239,87 +243,94 @@ static void put_xattrs(
 	const struct context *x, struct node *n, const struct change *c, struct prepared *p)
 {
 	uint64_t before = node_bytes(n);
+	struct extra *extra = node_extra(n);
 
-	for (size_t i = 0; n->extra && i < c->n_xattrs; i++) {
+	for (size_t i = 0; extra && i < c->n_xattrs; i++) {
 		struct xattr *fresh = NULL;
 
 		if (!c->xattrs[i].removed) {
 			fresh = p->xattrs;
 			p->xattrs = fresh->next;
 		}
-		n->extra->xattr_bytes -= xattr_drop(&n->extra->xattrs, c->xattrs[i].name);
+		extra->xattr_bytes -= xattr_drop(&extra->xattrs, c->xattrs[i].name);
 		if (fresh && !is_possible(n, c->xattrs[i].name)) {
 			x->t->unresolved++;
 			free(fresh);
 		} else if (fresh) {
-			struct xattr **tail = &n->extra->xattrs;
+			struct xattr **tail = &extra->xattrs;
 
 			while (*tail) {
 				tail = &(*tail)->next;
 			}
 			fresh->next = NULL;
 			*tail = fresh;
-			n->extra->xattr_bytes += xattr_size(xattr_name(fresh), xattr_value(fresh));
+			extra->xattr_bytes += xattr_size(xattr_name(fresh), xattr_value(fresh));
 		}
 	}
 	tree_count_bytes(x->t, n, before);
 	if (p->policy && node_is_directory(n)) {
-		policy_destroy(n->directory->policy);
-		n->directory->policy = steal_pointer(&p->policy);
+		policy_destroy(node_directory(n)->policy);
+		node_directory(n)->policy = steal_pointer(&p->policy);
 	}
 }
 
 static void put_action(struct node *n, bool changes_value, struct prepared *p)
 {
-	if (n->extra && (p->action || changes_value)) {
-		free(n->extra->action);
-		n->extra->action = steal_pointer(&p->action);
+	struct extra *extra = node_extra(n);
+
+	if (extra && (p->action || changes_value)) {
+		free(extra->action);
+		extra->action = steal_pointer(&p->action);
 	}
 }
 
+static void count_version(struct node *n)
+{
+	n->version += n->version < VERSION_LIMIT;
+}
+
 static void put_attributes(const struct context *x, struct node *n, const struct change *c,
-	bool is_new)
+	struct prepared *p, bool is_new)
 {
 	bool changes_value = (c->fields & HAS_VALUE) && node_has_value(n);
+	int64_t atime = c->fields & HAS_ATIME ? c->atime : is_new ? x->tr->at : node_atime(n);
 
 	if (is_new) {
-		n->created = n->mtime = n->atime = x->tr->at;
+		n->created = n->mtime = x->tr->at;
 	}
 	if (c->fields & HAS_MODE) {
 		n->mode = (n->mode & S_IFMT) | (c->mode & 07777);
 	}
 	if (c->fields & HAS_OWNER) {
-		n->uid = c->uid;
-		n->gid = c->gid;
+		node_set_owner(n, p->owner);
+		p->owner = OWNER_ROOT;
 	}
-	if ((c->fields & HAS_RDEV) && (S_ISCHR(n->mode) || S_ISBLK(n->mode))) {
-		n->rdev = c->rdev;
+	if (c->fields & HAS_RDEV) {
+		node_set_rdev(n, c->rdev);
 	}
 	if (c->fields & HAS_MTIME) {
 		n->mtime = c->mtime;
 	} else if (changes_value) {
 		n->mtime = x->tr->at - c->age;
 	}
-	if (c->fields & HAS_ATIME) {
-		n->atime = c->atime;
-	}
 	n->changed = x->tr->at - c->age;
 	n->revision = x->tr->revision ? x->tr->revision : n->revision;
 	if (changes_value || is_new) {
-		n->version++;
+		count_version(n);
 	}
 	if (c->fields & HAS_HISTORY) {
 		n->version = c->version;
 		n->created = c->created;
 		n->changed = c->changed;
 	}
+	node_set_atime(n, atime);
 }
 
 static void apply_put(const struct context *x, const struct change *c, struct prepared *p)
 {
 	struct tree *t = x->t;
 	struct node *n = tree_node(t, c->ino);
-	bool stand_in = n && node_is_directory(n) && n->directory->hint;
+	bool stand_in = n && node_is_directory(n) && node_directory(n)->hint;
 	bool is_new = !n || n->is_pending;
 	struct entry *e = NULL;
 
@@ -335,24 +346,24 @@ static void apply_put(const struct context *x, const struct change *c, struct pr
 
 		e = name_node(x, &c->place, n, &p->entry);
 		if (e && !had_name && node_has_value(n)) {
-			t->live_bytes += value_size(n->value);
+			t->live_bytes += value_size(node_value(n));
 		}
 		/* In a snapshot namespaces have lines of their own. */
 		if (e && !had_name && !(c->fields & HAS_HISTORY)) {
-			touch_namespace(x, e->parent);
+			touch_namespace(x, entry_parent(e));
 		}
 	}
 	if (stand_in && tree_attached(t, n)) {
-		free(n->directory->hint);
-		n->directory->hint = NULL;
+		free(node_directory(n)->hint);
+		node_directory(n)->hint = NULL;
 	}
 	if ((c->fields & HAS_VALUE) && node_has_value(n)) {
 		set_value(t, n, steal_pointer(&p->value));
 	}
-	if (!n->extra) {
-		n->extra = steal_pointer(&p->extra);
+	if (!n->has_extra && p->extra) {
+		node_put_extra(n, steal_pointer(&p->extra));
 	}
-	put_attributes(x, n, c, is_new);
+	put_attributes(x, n, c, p, is_new);
 	put_xattrs(x, n, c, p);
 	put_action(n, (c->fields & HAS_VALUE) != 0, p);
 	if (e) {
@@ -368,7 +379,7 @@ static void apply_put(const struct context *x, const struct change *c, struct pr
 	}
 	/* Without a namespace to be in, it cannot be reached. */
 	if (!tree_attached(t, n) && !n->is_pending && n->refs == 0 && n->lookups == 0 &&
-		!(node_is_directory(n) && n->directory->hint)) {
+		!(node_is_directory(n) && node_directory(n)->hint)) {
 		t->unresolved++;
 		tree_collect(t, n);
 	}
@@ -382,9 +393,8 @@ static void apply_append(const struct context *x, const struct change *c, struct
 	if (!n) {
 		n = steal_pointer(&p->node);
 		tree_add_node(x->t, n);
-		n->created = n->atime = x->tr->at;
-		n->uid = x->t->root->uid;
-		n->gid = x->t->root->gid;
+		n->created = x->tr->at;
+		node_set_owner(n, owner_ref(x->t->root->owner));
 		x->t->unresolved++;
 		if (!name_node(x, &c->place, n, &p->entry)) {
 			tree_collect(x->t, n);
@@ -395,13 +405,13 @@ static void apply_append(const struct context *x, const struct change *c, struct
 		return;
 	}
 	touch(x->t, n);
-	if (!is_new && c->offset != value_size(n->value)) {
+	if (!is_new && c->offset != value_size(node_value(n))) {
 		x->t->unresolved++;
 	}
 	set_value(x->t, n, steal_pointer(&p->value));
 	n->mtime = n->changed = x->tr->at;
 	n->revision = x->tr->revision;
-	n->version++;
+	count_version(n);
 	put_action(n, true, p);
 }
 
@@ -415,13 +425,13 @@ static struct entry *entry_of(const struct context *x, const struct place *place
 
 	if (parent && node_is_directory(parent)) {
 		e = tree_entry(x->t, parent, place_name(place));
-		if (e && e->node->ino == ino) {
+		if (e && entry_node(e)->ino == ino) {
 			return e;
 		}
 	}
 	x->t->unresolved++;
 	n = tree_node(x->t, ino);
-	return n && !n->is_pending ? n->names : NULL;
+	return n && !n->is_pending ? node_first_name(n) : NULL;
 }
 
 static void apply_link(const struct context *x, const struct change *c, struct prepared *p)
@@ -437,7 +447,7 @@ static void apply_link(const struct context *x, const struct change *c, struct p
 		x->t->unresolved++;
 		return;
 	}
-	touch_namespace(x, e->parent);
+	touch_namespace(x, entry_parent(e));
 	set_lease(x, c, p, e);
 	n->changed = x->tr->at;
 	n->revision = x->tr->revision;
@@ -455,10 +465,10 @@ static void apply_remove(const struct context *x, const struct change *c)
 			 * written through one makes the key anew; not a lock, which is
 			 * another's by then. */
 			n->is_lost = tree_lock(x->t, e) != NULL;
-			parent = e->parent;
-			pend = n->handles && !n->is_lost &&
-				(!parent->names ||
-					tree_alive(x->t, parent->names, x->now.elapsed));
+			parent = entry_parent(e);
+			pend = node_handles(n) && !n->is_lost &&
+				(!node_first_name(parent) ||
+					tree_alive(x->t, node_first_name(parent), x->now.elapsed));
 		}
 		remove_below(x, e, c->type == CHANGE_EXPIRE);
 		if (pend) {
@@ -466,7 +476,7 @@ static void apply_remove(const struct context *x, const struct change *c)
 		}
 		return;
 	}
-	if (n && node_is_directory(n) && n->directory->hint && n->directory->n_live == 0) {
+	if (n && node_is_directory(n) && node_directory(n)->hint && node_directory(n)->n_live == 0) {
 		tree_collect(x->t, n); /* a stand-in whose end has come */
 	}
 }
@@ -478,11 +488,11 @@ static struct entry *move(const struct context *x, struct entry *from, struct no
 {
 	const struct deadline *d = expiry_get(&x->t->expiry, from);
 	struct deadline kept = d ? *d : (struct deadline){0};
-	struct node *n = from->node;
+	struct node *n = entry_node(from);
 	struct entry *to = steal_pointer(entry);
 
 	touch(x->t, n);
-	touch_namespace(x, from->parent);
+	touch_namespace(x, entry_parent(from));
 	touch_namespace(x, parent);
 	tree_detach(x->t, from);
 	tree_attach(x->t, parent, to, n);
@@ -502,14 +512,14 @@ static void apply_rename(const struct context *x, const struct change *c, struct
 	struct node *n;
 
 	if (!from || !parent || !p->entry || !node_is_directory(parent) ||
-		(node_is_directory(from->node) && is_above(from->node, parent))) {
+		(node_is_directory(entry_node(from)) && is_above(entry_node(from), parent))) {
 		n = tree_node(x->t, c->ino);
-		if (!from && n && node_is_directory(n) && n->directory->hint && parent &&
+		if (!from && n && node_is_directory(n) && node_directory(n)->hint && parent &&
 			!is_above(n, parent)) {
 			/* A stand-in: at least this name of it is known. */
 			if (name_node(x, &c->to, n, &p->entry)) {
-				free(n->directory->hint);
-				n->directory->hint = NULL;
+				free(node_directory(n)->hint);
+				node_directory(n)->hint = NULL;
 				touch_namespace(x, parent);
 				n->changed = x->tr->at;
 				n->revision = x->tr->revision;
@@ -523,9 +533,9 @@ static void apply_rename(const struct context *x, const struct change *c, struct
 		return;
 	}
 	if (old) {
-		bool kept = holds_something(x, old->node);
+		bool kept = holds_something(x, entry_node(old));
 
-		if (kept ? !make_way(x, old) : is_above(old->node, from->parent)) {
+		if (kept ? !make_way(x, old) : is_above(entry_node(old), entry_parent(from))) {
 			x->t->unresolved++;
 			return;
 		}
@@ -544,23 +554,23 @@ static void apply_exchange(const struct context *x, const struct change *c, stru
 		tree_entry(x->t, parent, entry_name(p->entry)) : NULL;
 	struct node *a_parent;
 
-	if (!a || !b || !p->entry2 || a == b || a->parent->ino != c->place.parent ||
+	if (!a || !b || !p->entry2 || a == b || entry_parent(a)->ino != c->place.parent ||
 		!bytes_equal(entry_name(a), place_name(&c->place)) ||
-		is_above(a->node, b->parent) || is_above(b->node, a->parent)) {
+		is_above(entry_node(a), entry_parent(b)) || is_above(entry_node(b), entry_parent(a))) {
 		x->t->unresolved++;
 		return;
 	}
 	/* Two names are in the way of each other: a's goes first, under none. */
-	a_parent = a->parent;
+	a_parent = entry_parent(a);
 	{
 		const struct deadline *da = expiry_get(&x->t->expiry, a);
 		struct deadline kept = da ? *da : (struct deadline){0};
-		struct node *n = a->node;
+		struct node *n = entry_node(a);
 		struct entry *to = steal_pointer(&p->entry);
-		struct node *b_parent = b->parent;
+		struct node *b_parent = entry_parent(b);
 
 		touch(x->t, n);
-		touch(x->t, b->node);
+		touch(x->t, entry_node(b));
 		touch_namespace(x, a_parent);
 		touch_namespace(x, b_parent);
 		tree_detach(x->t, a);
@@ -606,6 +616,7 @@ void tree_apply(struct tree *t, const struct transition *tr, struct prepared *pr
 		}
 		tree_unprepare(p, 1);
 	}
+	expiry_trim(&t->expiry);
 	if (tr->revision > t->revision) {
 		t->revision = tr->revision;
 	}
@@ -657,9 +668,8 @@ static int restore_above(struct tree *t, struct node *parent, struct bytes name,
 		node_destroy(n);
 		return -ENOMEM;
 	}
-	n->uid = t->root->uid;
-	n->gid = t->root->gid;
-	n->created = n->changed = n->mtime = n->atime = below->created;
+	node_set_owner(n, owner_ref(t->root->owner));
+	n->created = n->changed = n->mtime = below->created;
 	n->revision = below->revision;
 	tree_add_node(t, n);
 	tree_attach(t, parent, e, n);
@@ -671,7 +681,7 @@ static int restore_above(struct tree *t, struct node *parent, struct bytes name,
 /* Gives a stand-in the place that its hint tells of. */
 static int restore(struct tree *t, struct node *n)
 {
-	struct bytes rest = bytes_of_string(n->directory->hint);
+	struct bytes rest = bytes_of_string(node_directory(n)->hint);
 	struct node *parent = t->root;
 	_cleanup_buffer_ struct buffer name = {0};
 	struct entry *e;
@@ -692,10 +702,10 @@ static int restore(struct tree *t, struct node *n)
 			if (rc) {
 				return rc;
 			}
-		} else if (!e || !node_is_directory(e->node) || is_above(n, e->node)) {
+		} else if (!e || !node_is_directory(entry_node(e)) || is_above(n, entry_node(e))) {
 			break; /* as near as can be */
 		} else {
-			parent = e->node;
+			parent = entry_node(e);
 		}
 		rest = bytes_of(slash + 1, rest.size - component.size - 1);
 	}
@@ -714,8 +724,8 @@ static int restore(struct tree *t, struct node *n)
 		return -ENOMEM;
 	}
 	tree_attach(t, parent, e, n);
-	free(n->directory->hint);
-	n->directory->hint = NULL;
+	free(node_directory(n)->hint);
+	node_directory(n)->hint = NULL;
 	t->unresolved++;
 	return 0;
 }
@@ -724,7 +734,7 @@ static size_t depth_of(const struct node *n)
 {
 	size_t depth = 0;
 
-	for (const char *c = n->directory->hint; *c; c++) {
+	for (const char *c = node_directory(n)->hint; *c; c++) {
 		depth += *c == '/';
 	}
 	return depth;
@@ -746,16 +756,16 @@ static int list_stand_ins(struct tree *t, struct node ***out, size_t *n_out)
 	size_t n_list = 0;
 
 	for (size_t i = 0; i < t->by_ino.n_buckets; i++) {
-		struct table_link *l = table_bucket(&t->by_ino, i);
+		struct indexed *item = index_bucket(&t->by_ino, i);
 
-		while (l) {
-			struct node *n = container_of(l, struct node, by_ino);
+		while (item) {
+			struct node *n = container_of(item, struct node, by_ino);
 
-			l = l->next;
-			if (!node_is_directory(n) || !n->directory->hint) {
+			item = index_next(item);
+			if (!node_is_directory(n) || !node_directory(n)->hint) {
 				continue;
 			}
-			if (n->directory->n_live == 0) {
+			if (node_directory(n)->n_live == 0) {
 				tree_collect(t, n);
 				continue;
 			}

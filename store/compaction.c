@@ -10,7 +10,7 @@
  * called by tree_apply), and what is made later carries the new epoch from the
  * start. The walk, a millisecond at a time, goes through the table of nodes and
  * not through the tree, because nodes move in the tree and never move down in
- * the table (see table_bucket).
+ * the table (see index_bucket).
  *
  * It begins by itself when more than half of the log is dead. What is alive is
  * estimated from what the tree counts, times what the last snapshot took for
@@ -109,7 +109,7 @@ static void begin(struct store *s)
 		finished(s, rc);
 		return;
 	}
-	s->tree.epoch++;
+	s->tree.epoch = (s->tree.epoch + 1) & NODE_EPOCH_MAX;
 	s->tree.before_change = before_change;
 	s->tree.before_arg = s;
 	c->active = true;
@@ -119,8 +119,9 @@ static void begin(struct store *s)
 /* One bucket. 0, BACKEND_BUSY (to be repeated) or a negative errno. */
 static int walk(struct store *s, size_t bucket)
 {
-	for (struct table_link *l = table_bucket(&s->tree.by_ino, bucket); l; l = l->next) {
-		struct node *n = container_of(l, struct node, by_ino);
+	for (struct indexed *item = index_bucket(&s->tree.by_ino, bucket); item;
+		item = index_next(item)) {
+		struct node *n = container_of(item, struct node, by_ino);
 		int rc;
 
 		if (n->epoch == s->tree.epoch || !tree_attached(&s->tree, n)) {

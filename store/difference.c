@@ -64,11 +64,11 @@ static int append_namespace(const struct node *n, struct buffer *out)
 {
 	int rc;
 
-	if (n->names) {
-		rc = append_namespace(n->names->parent, out);
-		rc = rc ? rc : buffer_append(out, n->names->name, n->names->name_size);
-	} else if (n->directory->hint && *n->directory->hint) {
-		rc = buffer_append_string(out, n->directory->hint);
+	if (node_first_name(n)) {
+		rc = append_namespace(entry_parent(node_first_name(n)), out);
+		rc = rc ? rc : buffer_append(out, node_first_name(n)->name, node_first_name(n)->name_size);
+	} else if (node_directory(n)->hint && *node_directory(n)->hint) {
+		rc = buffer_append_string(out, node_directory(n)->hint);
 	} else {
 		return 0;
 	}
@@ -116,7 +116,7 @@ static void note(struct look *x, const struct node *n, size_t path, unsigned fla
 		.is_set = flags & IS_SET,
 		.has_expired = flags & HAS_EXPIRED,
 		.ino = n->ino,
-		.value = node_has_value(n) && n->value ? value_ref(n->value) : NULL,
+		.value = node_has_value(n) && node_value(n) ? value_ref(node_value(n)) : NULL,
 	};
 }
 
@@ -127,7 +127,7 @@ static void note_below(struct look *x, const struct node *directory, size_t path
 	struct buffer *paths = &x->d->paths;
 
 	for (struct entry *e = tree_next(directory, 0); e && !x->d->failed;
-		e = tree_next(directory, e->cookie)) {
+		e = tree_next(directory, entry_cookie(e))) {
 		unsigned own = flags & ~LEFT_EXPIRED;
 		size_t start = paths->size;
 		size_t end;
@@ -143,9 +143,9 @@ static void note_below(struct look *x, const struct node *directory, size_t path
 		buffer_append(paths, "/", 1);
 		buffer_append(paths, e->name, e->name_size);
 		end = paths->size;
-		note(x, e->node, start, own);
-		if (node_is_directory(e->node)) {
-			note_below(x, e->node, start, end - start, own | (flags & LEFT_EXPIRED));
+		note(x, entry_node(e), start, own);
+		if (node_is_directory(entry_node(e))) {
+			note_below(x, entry_node(e), start, end - start, own | (flags & LEFT_EXPIRED));
 		}
 	}
 }
@@ -153,7 +153,7 @@ static void note_below(struct look *x, const struct node *directory, size_t path
 static void note_entry(struct look *x, const struct entry *e, unsigned flags)
 {
 	size_t start = x->d->paths.size;
-	int rc = append_namespace(e->parent, &x->d->paths);
+	int rc = append_namespace(entry_parent(e), &x->d->paths);
 	size_t size;
 
 	rc = rc ? rc : buffer_append(&x->d->paths, e->name, e->name_size);
@@ -162,9 +162,9 @@ static void note_entry(struct look *x, const struct entry *e, unsigned flags)
 		return;
 	}
 	size = x->d->paths.size - start;
-	note(x, e->node, start, flags);
-	if ((flags & BELOW) && node_is_directory(e->node)) {
-		note_below(x, e->node, start, size, flags & ~IS_SET);
+	note(x, entry_node(e), start, flags);
+	if ((flags & BELOW) && node_is_directory(entry_node(e))) {
+		note_below(x, entry_node(e), start, size, flags & ~IS_SET);
 	}
 }
 
@@ -177,7 +177,9 @@ static void note_node(struct look *x, uint64_t ino, unsigned flags)
 		note(x, n, x->d->paths.size, flags);
 	}
 	if (n && !n->is_pending) {
-		for (const struct entry *e = n->names; e; e = e->next_name) {
+		for (uint32_t i = 0; i < n->nlink; i++) {
+			const struct entry *e = node_name(n, i);
+
 			note_entry(x, e, flags);
 		}
 	}
@@ -210,7 +212,7 @@ static void note_change(struct look *x, const struct change *c)
 	case CHANGE_APPEND:
 		note_node(x, c->ino, IS_SET);
 		e = x->after || c->ino == INO_ROOT ? NULL : entry_at(x, &c->place);
-		if (e && e->node->ino != c->ino) {
+		if (e && entry_node(e)->ino != c->ino) {
 			note_entry(x, e, BELOW);
 		}
 		break;
@@ -223,7 +225,7 @@ static void note_change(struct look *x, const struct change *c)
 		if (x->after) {
 			break; /* it is looked for anyway */
 		}
-		if (e && e->node->ino == c->ino) {
+		if (e && entry_node(e)->ino == c->ino) {
 			note_entry(x, e,
 				BELOW | (c->type == CHANGE_EXPIRE ? HAS_EXPIRED : LEFT_EXPIRED));
 		} else {
@@ -233,7 +235,7 @@ static void note_change(struct look *x, const struct change *c)
 	case CHANGE_RENAME:
 		note_node(x, c->ino, BELOW);
 		e = x->after ? NULL : entry_at(x, &c->to);
-		if (e && e->node->ino != c->ino) {
+		if (e && entry_node(e)->ino != c->ino) {
 			note_entry(x, e, BELOW | LEFT_EXPIRED);
 		}
 		break;
@@ -276,7 +278,7 @@ static const struct node *resolve(const struct tree *t, struct bytes path)
 		if (!e) {
 			return NULL;
 		}
-		n = e->node;
+		n = entry_node(e);
 		size += slash != NULL;
 		path = bytes_of(path.data + size, path.size - size);
 	}

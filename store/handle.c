@@ -39,7 +39,8 @@ struct handle *handle_create(struct store *s, const struct store_caller *caller,
 {
 	struct handle *h = calloc(1, sizeof(*h));
 
-	if (!h) {
+	if (!h || node_need_extra(n)) {
+		free(h);
 		return NULL;
 	}
 	h->id = s->handles.next_id++;
@@ -54,15 +55,15 @@ struct handle *handle_create(struct store *s, const struct store_caller *caller,
 	}
 	if (handle_writes(h) || (flags & O_TRUNC)) {
 		h->process = store_process(s, caller);
-		h->next = n->handles;
-		n->handles = h;
+		h->next = node_handles(n);
+		node_extra(n)->handles = h;
 	}
 	if (flags & O_TRUNC) {
 		h->has_stage = h->truncated = true;
 		h->written_at = h->changed_at = s->now.wall;
 	}
 	tree_ref(n);
-	n->n_open++;
+	node_extra(n)->n_open++;
 	tree_count_node(&s->tree, n);
 	table_insert(&s->handles.by_id, &h->by_id, hash_number(h->id));
 	table_insert(&s->handles.by_node, &h->by_node, hash_number(n->ino));
@@ -112,7 +113,7 @@ void handle_see_value(struct store *s, struct handle *h, struct value *v, uint64
 
 		/* If the value is still that, it can be had again. */
 		first->is_lost = true;
-		first->seen_version = first->seen == first->node->value ?
+		first->seen_version = first->seen == node_value(first->node) ?
 			first->node->version : UINT64_MAX;
 		drop_seen(first);
 		handover_touch(s, first);
@@ -121,8 +122,8 @@ void handle_see_value(struct store *s, struct handle *h, struct value *v, uint64
 
 void handle_see(struct store *s, struct handle *h)
 {
-	if (!h->has_seen || h->seen != h->node->value || h->seen_version != h->node->version) {
-		handle_see_value(s, h, h->node->value, h->node->version);
+	if (!h->has_seen || h->seen != node_value(h->node) || h->seen_version != h->node->version) {
+		handle_see_value(s, h, node_value(h->node), h->node->version);
 	}
 }
 
@@ -130,8 +131,8 @@ void handle_see(struct store *s, struct handle *h)
 
 void handle_destroy(struct store *s, struct handle *h)
 {
-	struct handle **at = &h->node->handles;
 	struct node *n = h->node;
+	struct handle **at = &node_extra(n)->handles;
 
 	handover_drop(s, h);
 	while (*at && *at != h) {
@@ -150,13 +151,14 @@ void handle_destroy(struct store *s, struct handle *h)
 		quota_settle(&s->quota, h->account);
 	}
 	free(h);
-	n->n_open--;
+	node_extra(n)->n_open--;
 	tree_count_node(&s->tree, n);
+	node_settle_extra(n);
 	/* Nobody is left who could still make it. */
-	if (n->is_pending && !n->handles && n->pending->n_commits == 0) {
+	if (n->is_pending && !node_handles(n) && node_pending(n)->n_commits == 0) {
 		tree_unpend(&s->tree, n);
 	}
-	tree_unref(&s->tree, n, 1);
+	tree_unref(&s->tree, n);
 }
 
 struct handle *handle_find(struct store *s, uint64_t id)
@@ -198,9 +200,9 @@ struct handle *handle_next(const struct handle *h)
 
 struct handle *handle_of(struct store *s, const struct store_caller *caller, const struct node *n)
 {
-	pid_t process = n->handles && caller->pid > 0 ? store_process(s, caller) : 0;
+	pid_t process = node_handles(n) && caller->pid > 0 ? store_process(s, caller) : 0;
 
-	for (struct handle *h = process > 0 ? n->handles : NULL; h; h = h->next) {
+	for (struct handle *h = process > 0 ? node_handles(n) : NULL; h; h = h->next) {
 		if ((h->process == process || h->writer == process) &&
 			(h->has_stage || (n->is_pending && h->makes))) {
 			handover_touch(s, h);
@@ -246,7 +248,7 @@ void handle_hand_over(struct store *s, struct handle *h, struct op *op)
 
 void handle_made(struct store *s, struct node *n)
 {
-	for (struct handle *h = n->handles; h; h = h->next) {
+	for (struct handle *h = node_handles(n); h; h = h->next) {
 		if (h->makes) {
 			h->makes = false;
 			handover_touch(s, h);
@@ -256,10 +258,10 @@ void handle_made(struct store *s, struct node *n)
 
 bool handle_makes_anew(struct store *s, struct handle *h)
 {
-	const struct entry *e = h && !h->node->is_pending ? h->node->names : NULL;
+	const struct entry *e = h && !h->node->is_pending ? node_first_name(h->node) : NULL;
 
 	if (!e || !h->has_stage || store_gone(s, h->node) != STORE_NOT_FOUND ||
-		(e->parent->names && !tree_alive(&s->tree, e->parent->names, s->now.elapsed))) {
+		(node_first_name(entry_parent(e)) && !tree_alive(&s->tree, node_first_name(entry_parent(e)), s->now.elapsed))) {
 		return false;
 	}
 	store_sweep(s, h->node);
@@ -268,7 +270,7 @@ bool handle_makes_anew(struct store *s, struct handle *h)
 
 bool handle_must_make(const struct handle *h)
 {
-	return h->makes && h->node->is_pending && h->node->pending->n_commits == 0;
+	return h->makes && h->node->is_pending && node_pending(h->node)->n_commits == 0;
 }
 
 void handle_begin_anew(struct handle *h)
@@ -281,10 +283,10 @@ void handle_rebase(struct store *s, struct handle *h)
 {
 	struct buffer merged = {0};
 
-	if (!h->written || h->truncated || h->n_commits > 0 || h->base == h->node->value) {
+	if (!h->written || h->truncated || h->n_commits > 0 || h->base == node_value(h->node)) {
 		return;
 	}
-	if (value_merge(value_bytes(h->node->value), value_bytes(h->base),
+	if (value_merge(value_bytes(node_value(h->node)), value_bytes(h->base),
 		    buffer_bytes(&h->stage), &merged)) {
 		buffer_finish(&merged);
 		return;
@@ -293,7 +295,7 @@ void handle_rebase(struct store *s, struct handle *h)
 	buffer_finish(&h->stage);
 	h->stage = merged;
 	value_unref(h->base);
-	h->base = value_ref(h->node->value);
+	h->base = value_ref(node_value(h->node));
 	h->base_version = h->node->version;
 	h->base_is_kept = false;
 	handover_touch_stage(s, h, 0, h->stage.size);
@@ -301,7 +303,7 @@ void handle_rebase(struct store *s, struct handle *h)
 
 struct bytes handle_base(const struct handle *h)
 {
-	return value_bytes(h->n_commits > 0 ? h->committing : h->node->value);
+	return value_bytes(h->n_commits > 0 ? h->committing : node_value(h->node));
 }
 
 /* It commits nothing any more, and holds up no memory. */
@@ -346,7 +348,7 @@ int handle_resize(struct store *s, struct handle *h, uint64_t size)
 		}
 		buffer_append(&h->stage, old.data, old.size);
 		handle_count(s, h, 0, h->stage.size);
-		h->base = value_ref(h->n_commits > 0 ? h->committing : h->node->value);
+		h->base = value_ref(h->n_commits > 0 ? h->committing : node_value(h->node));
 		h->base_version = h->n_commits > 0 ? UINT64_MAX : h->node->version;
 		h->base_is_kept = false;
 		h->has_stage = true;
@@ -393,7 +395,7 @@ int handle_stage_xattr(struct store *s, struct handle *h, struct bytes name,
 static int plan_commit(struct op *op)
 {
 	_cleanup_buffer_ struct buffer merged = {0};
-	struct value *value, *present = op->node->value;
+	struct value *value, *present = node_value(op->node);
 	int rc;
 
 	/* A key that is being made has nobody else's bytes. */
@@ -427,10 +429,10 @@ static void commit_ended(struct op *op, int rc)
 	if (!n->is_pending) {
 		return;
 	}
-	n->pending->n_commits -= op->counted && n->pending->n_commits > 0;
+	node_pending(n)->n_commits -= op->counted && node_pending(n)->n_commits > 0;
 	/* Its name was taken by another meanwhile, which has the value now; or
 	 * the last who could make it has failed to. */
-	if (rc == 0 || (!n->handles && n->pending->n_commits == 0)) {
+	if (rc == 0 || (!node_handles(n) && node_pending(n)->n_commits == 0)) {
 		tree_unpend(&op->s->tree, n);
 		handover_put_node(op->s, n);
 	}
@@ -466,7 +468,7 @@ void handle_commit(struct store *s, const struct store_caller *caller, struct ha
 	op->announces = true;
 	op->notice = notice;
 	if (h->node->is_pending) {
-		h->node->pending->n_commits++;
+		node_pending(h->node)->n_commits++;
 		op->counted = true;
 	}
 	op->handle = h->id;

@@ -90,7 +90,7 @@ void handover_drop(struct store *s, struct handle *h)
 	}
 	h->seen_is_kept = h->base_is_kept = false;
 	drop_values(k, h);
-	if (h->node->is_kept && h->node->n_open == 1) {
+	if (h->node->is_kept && node_n_open(h->node) == 1) {
 		h->node->is_kept = false;
 		keep_drop(k, KEEP_NODE, h->node->ino);
 	}
@@ -213,16 +213,16 @@ void store_publish(struct store *s)
  * appended to goes on in what comes. */
 static void keep_value(struct store *s, const struct node *n, bool is_appended_to)
 {
-	struct bytes value = value_bytes(n->value);
+	struct bytes value = value_bytes(node_value(n));
 
 	for (struct handle *h = handle_first(s, n); h; h = handle_next(h)) {
-		if (h->has_seen && h->seen == n->value && h->next_offset < value.size &&
+		if (h->has_seen && h->seen == node_value(n) && h->next_offset < value.size &&
 			!h->seen_is_kept && !is_appended_to) {
 			h->seen_is_kept = h->keeps_seen = true;
 			handover_touch(s, h);
 			keep_put(s->config.keep, KEEP_SEEN, h->id, value);
 		}
-		if (h->has_stage && h->base && h->base == n->value && !h->base_is_kept) {
+		if (h->has_stage && h->base && h->base == node_value(n) && !h->base_is_kept) {
 			h->base_is_kept = h->keeps_base = true;
 			handover_touch(s, h);
 			keep_put(s->config.keep, KEEP_BASE, h->id, value);
@@ -243,9 +243,9 @@ struct fate {
 /* As it is, or as it will be. */
 static void put_node(struct store *s, struct node *n, const struct fate *fate)
 {
-	struct bytes value = node_has_value(n) ? value_bytes(n->value) : bytes_of(NULL, 0);
+	struct bytes value = node_has_value(n) ? value_bytes(node_value(n)) : bytes_of(NULL, 0);
 	struct bytes name = n->is_pending ?
-		bytes_of(n->pending->name, n->pending->name_size) : bytes_of(NULL, 0);
+		bytes_of(node_pending(n)->name, node_pending(n)->name_size) : bytes_of(NULL, 0);
 	const struct xattr *xattrs = node_xattrs(n);
 	struct handover_node image;
 	struct buffer *out = &s->handles.image;
@@ -253,16 +253,16 @@ static void put_node(struct store *s, struct node *n, const struct fate *fate)
 
 	memset(&image, 0, sizeof(image));
 	image.mode = n->mode;
-	image.uid = n->uid;
-	image.gid = n->gid;
+	image.uid = node_uid(n);
+	image.gid = node_gid(n);
 	image.revision = n->revision;
 	image.version = n->version;
-	image.rdev = node_has_value(n) ? 0 : n->rdev;
-	image.parent = n->is_pending ? n->pending->parent : 0;
+	image.rdev = node_has_value(n) ? 0 : node_rdev(n);
+	image.parent = n->is_pending ? node_pending(n)->parent : 0;
 	image.created = n->created;
 	image.changed = n->changed;
 	image.mtime = n->mtime;
-	image.atime = n->atime;
+	image.atime = node_atime(n);
 	image.is_pending = n->is_pending;
 	image.is_expired = n->is_expired;
 	image.is_lost = n->is_lost;
@@ -275,7 +275,7 @@ static void put_node(struct store *s, struct node *n, const struct fate *fate)
 	if (fate && fate->again) { /* as tree_pend_again leaves it */
 		image.is_pending = true;
 		image.is_expired = false;
-		image.parent = fate->again->parent->ino;
+		image.parent = entry_parent(fate->again)->ino;
 		image.version = 0;
 		name = entry_name(fate->again);
 		value = bytes_of(NULL, 0);
@@ -296,8 +296,8 @@ static void put_node(struct store *s, struct node *n, const struct fate *fate)
 
 void handover_put_node(struct store *s, struct node *n)
 {
-	if (s->config.keep && n->n_open > 0 && !node_is_directory(n) &&
-		(n->is_pending || !n->names)) {
+	if (s->config.keep && node_n_open(n) > 0 && !node_is_directory(n) &&
+		(n->is_pending || !node_first_name(n))) {
 		put_node(s, n, NULL);
 	}
 }
@@ -306,11 +306,11 @@ void handover_put_node(struct store *s, struct node *n)
 static bool is_made_anew(struct op *op, const struct entry *e)
 {
 	struct store *s = op->s;
-	const struct node *n = e->node;
+	const struct node *n = entry_node(e);
 
-	return n->handles && !node_is_directory(n) && n->nlink == 1 && !tree_lock(&s->tree, e) &&
-	       (!e->parent->names || tree_alive(&s->tree, e->parent->names, op->moment.elapsed)) &&
-	       !tree_find_pending(&s->tree, e->parent, entry_name(e));
+	return node_handles(n) && !node_is_directory(n) && n->nlink == 1 && !tree_lock(&s->tree, e) &&
+	       (!node_first_name(entry_parent(e)) || tree_alive(&s->tree, node_first_name(entry_parent(e)), op->moment.elapsed)) &&
+	       !tree_find_pending(&s->tree, entry_parent(e), entry_name(e));
 }
 
 /* What is open of what a change takes away. If it has other names, those may go too. */
@@ -327,11 +327,11 @@ static void keep_going(struct op *op, struct entry *top, bool expires)
 			.again = expires && e == top && is_made_anew(op, e) ? e : NULL,
 		};
 
-		if (e->node->n_open > 0) {
-			put_node(s, e->node, &fate);
+		if (node_n_open(entry_node(e)) > 0) {
+			put_node(s, entry_node(e), &fate);
 		}
 		if (fate.again) {
-			keep_value(s, e->node, false);
+			keep_value(s, entry_node(e), false);
 		}
 	}
 }
@@ -350,7 +350,7 @@ static void keep_what_goes(struct op *op, const struct change *c)
 	struct entry *e = NULL;
 	struct node *n = tree_node(&s->tree, c->ino);
 
-	if (n && n->n_open > 0 && node_has_value(n) &&
+	if (n && node_n_open(n) > 0 && node_has_value(n) &&
 		(c->type == CHANGE_APPEND || (c->fields & HAS_VALUE))) {
 		keep_value(s, n, c->type == CHANGE_APPEND);
 	}
@@ -367,10 +367,10 @@ static void keep_what_goes(struct op *op, const struct change *c)
 /* What is in a log again, or still is nowhere. */
 static void look_after_node(struct store *s, struct node *n)
 {
-	if (n->is_kept && n->names && !n->is_pending) {
+	if (n->is_kept && node_first_name(n) && !n->is_pending) {
 		n->is_kept = false;
 		keep_drop(s->config.keep, KEEP_NODE, n->ino);
-	} else if (n->n_open > 0) {
+	} else if (node_n_open(n) > 0) {
 		handover_put_node(s, n);
 	}
 }
@@ -442,10 +442,10 @@ void handover_applied(struct op *op)
 			continue;
 		}
 		look_after_node(s, n);
-		for (struct handle *h = n->n_open > 0 ? handle_first(s, n) : NULL; h;
+		for (struct handle *h = node_n_open(n) > 0 ? handle_first(s, n) : NULL; h;
 			h = handle_next(h)) {
-			if (h->has_seen && value_continues(n->value, h->seen)) {
-				handle_see_value(s, h, n->value, n->version);
+			if (h->has_seen && value_continues(node_value(n), h->seen)) {
+				handle_see_value(s, h, node_value(n), n->version);
 				handover_touch(s, h);
 			}
 		}

@@ -44,23 +44,30 @@ static bool fill_node(struct store *s, struct node *n, const struct handover_nod
 {
 	struct bytes value, name;
 	struct node *parent;
+	uint32_t owner;
 
 	if (!image_get_bytes(b, &value)) {
 		return false;
 	}
 	if (value.size > 0 && node_has_value(n)) {
-		n->value = value_create(value);
-		if (!n->value) {
+		node_put_value(n, value_create(value));
+		if (!node_value(n)) {
 			return false;
 		}
-	} else if (!node_has_value(n)) {
-		n->rdev = image->rdev;
 	}
-	n->extra = calloc(1, sizeof(*n->extra));
-	if (!n->extra || !image_get_xattrs(b, &n->extra->xattrs) || !image_get_bytes(b, &name)) {
+	node_set_rdev(n, image->rdev);
+	if (owner_get(image->uid, image->gid, &owner)) {
 		return false;
 	}
-	n->extra->xattr_bytes = image_xattrs_size(n->extra->xattrs);
+	node_set_owner(n, owner);
+	if (node_need_extra(n)) {
+		return false;
+	}
+	node_set_atime(n, image->atime);
+	if (!image_get_xattrs(b, &node_extra(n)->xattrs) || !image_get_bytes(b, &name)) {
+		return false;
+	}
+	node_extra(n)->xattr_bytes = image_xattrs_size(node_extra(n)->xattrs);
 	if (image->is_pending) {
 		parent = tree_node(&s->tree, image->parent);
 		return parent && node_is_directory(parent) && tree_attached(&s->tree, parent) &&
@@ -85,14 +92,11 @@ static void restore_node(void *arg, uint64_t ino, struct bytes b)
 		r->n_lost++;
 		return;
 	}
-	n->uid = image.uid;
-	n->gid = image.gid;
 	n->revision = image.revision;
 	n->version = image.version;
 	n->created = image.created;
 	n->changed = image.changed;
 	n->mtime = image.mtime;
-	n->atime = image.atime;
 	n->is_expired = image.is_expired;
 	n->is_lost = image.is_lost;
 	n->is_kept = true;
@@ -114,7 +118,7 @@ static struct value *value_of_version(struct store *s, const struct handle *h, u
 
 	*ok = true;
 	if (!*is_kept && version == h->node->version) {
-		return value_ref(h->node->value);
+		return value_ref(node_value(h->node));
 	}
 	*ok = *is_kept = keep_find(s->config.keep, kind, h->id, &kept);
 	return *ok && kept.size ? value_create(kept) : NULL;
@@ -235,7 +239,7 @@ static void restore_intent(void *arg, uint64_t id, struct bytes b)
 		if (intent.merges) {
 			handle_begin_anew(h);
 		} else if (n) {
-			handle_see_value(s, h, n->value, n->version);
+			handle_see_value(s, h, node_value(n), n->version);
 		}
 		if (h->node->is_pending && h->node != n) {
 			/* Another had the name it was to get, and has the value now. */
@@ -244,12 +248,12 @@ static void restore_intent(void *arg, uint64_t id, struct bytes b)
 			handover_put_node(s, h->node);
 		}
 	}
-	if (n && n->names && !n->is_pending) {
+	if (n && node_first_name(n) && !n->is_pending) {
 		handle_made(s, n);
 	}
 	for (h = n && intent.appends ? handle_first(s, n) : NULL; h; h = handle_next(h)) {
 		if (h->has_seen && h->seen_version + 1 == n->version) {
-			handle_see_value(s, h, n->value, n->version);
+			handle_see_value(s, h, node_value(n), n->version);
 			handover_touch(s, h);
 		}
 	}
@@ -274,7 +278,7 @@ static void drop_orphan(void *arg, uint64_t ino, struct bytes b)
 	struct node *n = tree_node(&r->s->tree, ino);
 
 	(void)b;
-	if (n && n->n_open == 0 && (n->is_pending || !n->names)) {
+	if (n && node_n_open(n) == 0 && (n->is_pending || !node_first_name(n))) {
 		keep_drop(r->s->config.keep, KEEP_NODE, ino);
 		tree_unpend(&r->s->tree, n);
 		tree_collect(&r->s->tree, n);

@@ -40,13 +40,10 @@ static int image_names(const struct tree *t, const struct node *n, struct moment
 	struct node_image *out)
 {
 	struct change *c = &out->change;
-	size_t n_names = 0, i = 0;
+	size_t n_names = n->nlink;
 	size_t *ends;
 	int rc = 0;
 
-	for (const struct entry *e = n->names; e; e = e->next_name) {
-		n_names++;
-	}
 	if (n_names == 0) {
 		return 0; /* the root */
 	}
@@ -56,13 +53,15 @@ static int image_names(const struct tree *t, const struct node *n, struct moment
 		free(ends);
 		return -ENOMEM;
 	}
-	for (const struct entry *e = n->names; e && rc == 0; e = e->next_name) {
-		rc = tree_path(e->parent, entry_name(e), &out->paths);
-		out->links[i].place.parent = e->parent->ino;
+	for (uint32_t i = 0; i < n->nlink && rc == 0; i++) {
+		const struct entry *e = node_name(n, i);
+
+		rc = tree_path(entry_parent(e), entry_name(e), &out->paths);
+		out->links[i].place.parent = entry_parent(e)->ino;
 		image_lease(t, e, now, &out->links[i]);
-		ends[i++] = out->paths.size;
+		ends[i] = out->paths.size;
 	}
-	for (i = 0; i < n_names && rc == 0; i++) {
+	for (size_t i = 0; i < n_names && rc == 0; i++) {
 		size_t start = i ? ends[i - 1] : 0;
 
 		out->links[i].place.path = bytes_of(out->paths.data + start, ends[i] - start);
@@ -78,13 +77,6 @@ static int image_names(const struct tree *t, const struct node *n, struct moment
 	}
 	c->links = out->links + 1;
 	c->n_links = n_names - 1;
-	/* tree_attach puts each behind the first: this way they come out as they were. */
-	for (i = 1; i < n_names - i; i++) {
-		struct link l = out->links[i];
-
-		out->links[i] = out->links[n_names - i];
-		out->links[n_names - i] = l;
-	}
 	return rc;
 }
 
@@ -100,22 +92,22 @@ int tree_image(const struct tree *t, const struct node *n, struct moment now,
 	c->fields = HAS_MODE | HAS_OWNER | HAS_MTIME | HAS_ATIME | HAS_HISTORY;
 	c->ino = n->ino;
 	c->mode = n->mode;
-	c->uid = n->uid;
-	c->gid = n->gid;
+	c->uid = node_uid(n);
+	c->gid = node_gid(n);
 	c->mtime = n->mtime;
-	c->atime = n->atime;
+	c->atime = node_atime(n);
 	c->version = n->version;
 	c->created = n->created;
 	c->changed = n->changed;
 	if (node_has_value(n)) {
 		c->fields |= HAS_VALUE;
-		c->value = value_bytes(n->value);
+		c->value = value_bytes(node_value(n));
 	} else if (S_ISCHR(n->mode) || S_ISBLK(n->mode)) {
 		c->fields |= HAS_RDEV;
-		c->rdev = n->rdev;
+		c->rdev = node_rdev(n);
 	}
-	if (n->extra && n->extra->action) {
-		c->action = bytes_of_string(n->extra->action);
+	if (node_extra(n) && node_extra(n)->action) {
+		c->action = bytes_of_string(node_extra(n)->action);
 	}
 	for (const struct xattr *x = node_xattrs(n); x; x = x->next) {
 		count++;

@@ -35,14 +35,16 @@ bool store_usable(struct store *s, const struct node *n)
 	if (n == s->tree.root || n->is_pending) {
 		return true;
 	}
-	return n->names ? tree_name(&s->tree, n, s->now.elapsed) != NULL : !n->is_expired;
+	return node_first_name(n) ? tree_name(&s->tree, n, s->now.elapsed) != NULL : !n->is_expired;
 }
 
 int store_gone(struct store *s, const struct node *n)
 {
 	bool lost = n->is_lost;
 
-	for (const struct entry *e = n->is_pending ? NULL : n->names; e; e = e->next_name) {
+	for (uint32_t i = 0; i < n->nlink; i++) {
+		const struct entry *e = node_name(n, i);
+
 		lost |= tree_lock(&s->tree, e) != NULL;
 	}
 	return lost ? STORE_LOST : STORE_NOT_FOUND;
@@ -76,17 +78,17 @@ void store_fill_stat(struct store *s, const struct node *n, struct stat *st)
 	*st = (struct stat){0};
 	st->st_ino = n->ino;
 	st->st_mode = n->mode;
-	st->st_uid = n->uid;
-	st->st_gid = n->gid;
+	st->st_uid = node_uid(n);
+	st->st_gid = node_gid(n);
 	st->st_nlink = n->nlink;
 	st->st_blksize = BLOCK_SIZE;
 	if (node_is_directory(n)) {
-		st->st_nlink = tree_attached(&s->tree, n) ? 2 + n->directory->n_directories : 0;
+		st->st_nlink = tree_attached(&s->tree, n) ? 2 + node_directory(n)->n_directories : 0;
 		st->st_size = BLOCK_SIZE;
 	} else if (node_has_value(n)) {
-		st->st_size = (off_t)value_size(n->value);
+		st->st_size = (off_t)value_size(node_value(n));
 	} else {
-		st->st_rdev = n->rdev;
+		st->st_rdev = node_rdev(n);
 	}
 	if (S_ISFIFO(n->mode) || S_ISSOCK(n->mode)) {
 		st->st_rdev = 0;
@@ -95,7 +97,7 @@ void store_fill_stat(struct store *s, const struct node *n, struct stat *st)
 		st->st_nlink = 1;
 	}
 	st->st_blocks = (st->st_size + 511) / 512;
-	st->st_atim = timespec_of(n->atime);
+	st->st_atim = timespec_of(node_atime(n));
 	st->st_mtim = timespec_of(n->mtime);
 	st->st_ctim = timespec_of(n->changed);
 }
@@ -128,10 +130,12 @@ static int64_t lifetime_of(struct store *s, const struct node *n)
 {
 	int64_t lifetime = -1;
 
-	if (n->handles || n->is_pending) {
+	if (node_handles(n) || n->is_pending) {
 		return 0;
 	}
-	for (const struct entry *e = n->names; e; e = e->next_name) {
+	for (uint32_t i = 0; i < n->nlink; i++) {
+		const struct entry *e = node_name(n, i);
+
 		const struct deadline *d = expiry_get(&s->tree.expiry, e);
 
 		if (d && (lifetime < 0 || d->at - s->now.elapsed < lifetime)) {
@@ -148,11 +152,11 @@ int store_getattr(struct store *s, const struct store_caller *caller, uint64_t i
 
 	store_now(s);
 	/* Who holds it open may still fstat it. */
-	if (!n || (!store_usable(s, n) && n->n_open == 0)) {
+	if (!n || (!store_usable(s, n) && node_n_open(n) == 0)) {
 		return STORE_NOT_FOUND;
 	}
 	store_fill_stat(s, n, st);
-	if (n->handles) {
+	if (node_handles(n)) {
 		overlay(handle_of(s, caller, n), st);
 	}
 	*lifetime = lifetime_of(s, n);
@@ -182,7 +186,7 @@ uint64_t store_number(struct store *s, uint64_t parent, const char *name)
 		return 0;
 	}
 	e = tree_find(&s->tree, dir, bytes_of_string(name), s->now.elapsed);
-	return e ? e->node->ino : 0;
+	return e ? entry_node(e)->ino : 0;
 }
 
 int store_path(struct store *s, uint64_t ino, struct buffer *out)
@@ -195,7 +199,7 @@ int store_path(struct store *s, uint64_t ino, struct buffer *out)
 		return 0;
 	}
 	e = n ? tree_name(&s->tree, n, s->now.elapsed) : NULL;
-	return e ? tree_path(e->parent, entry_name(e), out) : STORE_NOT_FOUND;
+	return e ? tree_path(entry_parent(e), entry_name(e), out) : STORE_NOT_FOUND;
 }
 
 /* --- setting -------------------------------------------------------------- */
@@ -214,7 +218,7 @@ static int plan_setattr(struct op *op)
 	}
 	if (which & STORE_SET_SIZE) {
 		struct buffer bytes = {0};
-		struct bytes old = value_bytes(n->value);
+		struct bytes old = value_bytes(node_value(n));
 		uint64_t size = (uint64_t)op->attr.st_size;
 
 		if (size > store_max_value(op->s, store_home(op->s, n))) {
@@ -248,8 +252,8 @@ static int plan_setattr(struct op *op)
 	}
 	if (owner) {
 		c->fields |= HAS_OWNER;
-		c->uid = which & STORE_SET_UID ? op->attr.st_uid : n->uid;
-		c->gid = which & STORE_SET_GID ? op->attr.st_gid : n->gid;
+		c->uid = which & STORE_SET_UID ? op->attr.st_uid : node_uid(n);
+		c->gid = which & STORE_SET_GID ? op->attr.st_gid : node_gid(n);
 		/* A change of owner takes the set-id bits, whoever makes it. */
 		if (!node_is_directory(n) && !(which & STORE_SET_MODE)) {
 			uint32_t mode = c->fields & HAS_MODE ? c->mode : n->mode;
@@ -278,24 +282,27 @@ static void setattr_applied(struct op *op)
 
 	op->result.ino = n->ino;
 	store_fill_stat(op->s, n, &op->result.stat);
-	if (n->handles) {
+	if (node_handles(n)) {
 		overlay(handle_of(op->s, &op->caller, n), &op->result.stat);
 	}
 }
 
 /* A key that is being made, and is nobody else's business yet. */
-static void set_pending(struct node *n, const struct stat *attr, unsigned which, int64_t now)
+static int set_pending(struct node *n, const struct stat *attr, unsigned which, int64_t now)
 {
+	uint32_t owner;
+	int rc = owner_get(which & STORE_SET_UID ? attr->st_uid : node_uid(n),
+		which & STORE_SET_GID ? attr->st_gid : node_gid(n), &owner);
+
+	if (rc) {
+		return rc;
+	}
+	node_set_owner(n, owner);
 	if (which & STORE_SET_MODE) {
 		n->mode = (n->mode & S_IFMT) | (attr->st_mode & 07777);
 	}
-	if (which & STORE_SET_UID) {
-		n->uid = attr->st_uid;
-	}
-	if (which & STORE_SET_GID) {
-		n->gid = attr->st_gid;
-	}
 	n->changed = now;
+	return 0;
 }
 
 /* Times that are set after the bytes were written belong to them. */
@@ -336,7 +343,7 @@ void store_setattr(struct store *s, const struct store_caller *caller, uint64_t 
 		reply_with(reply, -EROFS, NULL);
 		return;
 	}
-	if (!h && n->handles) {
+	if (!h && node_handles(n)) {
 		h = handle_of(s, caller, n);
 	}
 	if (!store_usable(s, n) && !handle_makes_anew(s, h)) {
@@ -354,7 +361,7 @@ void store_setattr(struct store *s, const struct store_caller *caller, uint64_t 
 		which &= tree_lock_of(&s->tree, n, s->now.elapsed) ? ~0u : ~times;
 	}
 	if (rc == 0 && n->is_pending && which) {
-		set_pending(n, attr, which, s->now.wall);
+		rc = set_pending(n, attr, which, s->now.wall);
 		handover_put_node(s, n);
 		which = 0;
 	}

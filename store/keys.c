@@ -44,7 +44,7 @@ static bool decide_deadline(struct op *op, const struct entry *e, const struct n
 
 	if (op->staged.has_ttl) {
 		/* Of a lock that is a further name of something, the lock's is meant. */
-		if (e && !is_lock && tree_lock_of(&op->s->tree, e->node, op->moment.elapsed)) {
+		if (e && !is_lock && tree_lock_of(&op->s->tree, entry_node(e), op->moment.elapsed)) {
 			return false;
 		}
 		ttl = op->staged.ttl;
@@ -71,17 +71,19 @@ static bool decide_deadline(struct op *op, const struct entry *e, const struct n
 static int plan_deadlines(struct op *op, const struct node *n, enum deadline_rule rule,
 	size_t first)
 {
-	struct entry *e = tree_name(&op->s->tree, n, op->moment.elapsed);
+	const struct entry *alive = tree_name(&op->s->tree, n, op->moment.elapsed);
 	struct change scratch, *c;
 
-	if (!e) {
+	if (!alive) {
 		return 0;
 	}
-	decide_deadline(op, e, e->parent, rule, &op->changes[first]);
-	for (e = e->next_name; e; e = e->next_name) {
+	decide_deadline(op, alive, entry_parent(alive), rule, &op->changes[first]);
+	for (uint32_t i = 0; i < n->nlink; i++) {
+		const struct entry *e = node_name(n, i);
+
 		scratch = (struct change){0};
-		if (!tree_alive(&op->s->tree, e, op->moment.elapsed) ||
-			!decide_deadline(op, e, e->parent, rule, &scratch)) {
+		if (e == alive || !tree_alive(&op->s->tree, e, op->moment.elapsed) ||
+			!decide_deadline(op, e, entry_parent(e), rule, &scratch)) {
 			continue;
 		}
 		c = op_change(op, CHANGE_PUT, n->ino);
@@ -91,7 +93,7 @@ static int plan_deadlines(struct op *op, const struct node *n, enum deadline_rul
 		c->fields = scratch.fields;
 		c->expires = scratch.expires;
 		c->ttl = scratch.ttl;
-		if (op_place(op, e->parent, entry_name(e), &c->place)) {
+		if (op_place(op, entry_parent(e), entry_name(e), &c->place)) {
 			return -ENOMEM;
 		}
 	}
@@ -161,7 +163,7 @@ void plan_drop_set_id(struct op *op, const struct node *n, struct change *c)
 	uint32_t drop = S_ISUID;
 
 	if ((mode & S_ISGID) &&
-		((mode & S_IXGRP) || !permission_in_group(op->s, &op->caller, n->gid))) {
+		((mode & S_IXGRP) || !permission_in_group(op->s, &op->caller, node_gid(n)))) {
 		drop |= S_ISGID;
 	}
 	if (op->caller.uid != 0 && (mode & drop) && S_ISREG(mode)) {
@@ -173,21 +175,21 @@ void plan_drop_set_id(struct op *op, const struct node *n, struct change *c)
 /* The name of a pending node: free, or another's by now, who then is *target. */
 static int plan_new_name(struct op *op, struct node *n, struct node **target, struct place *place)
 {
-	struct bytes name = bytes_of(n->pending->name, n->pending->name_size);
+	struct bytes name = bytes_of(node_pending(n)->name, node_pending(n)->name_size);
 	struct node *parent;
 	struct entry *e;
-	int rc = store_namespace(op->s, n->pending->parent, &parent);
+	int rc = store_namespace(op->s, node_pending(n)->parent, &parent);
 
 	if (rc || !tree_attached(&op->s->tree, parent)) {
 		return STORE_NOT_FOUND;
 	}
 	e = tree_find(&op->s->tree, parent, name, op->moment.elapsed);
 	if (e) {
-		if (!S_ISREG(e->node->mode)) {
+		if (!S_ISREG(entry_node(e)->mode)) {
 			return STORE_EXISTS;
 		}
-		*target = e->node;
-		return permission_to_write(op->s, &op->caller, e->node) ? 0 : -EACCES;
+		*target = entry_node(e);
+		return permission_to_write(op->s, &op->caller, entry_node(e)) ? 0 : -EACCES;
 	}
 	rc = quota_may_add(op->s, parent, false);
 	rc = rc ? rc : op_clear(op, parent, name);
@@ -197,7 +199,7 @@ static int plan_new_name(struct op *op, struct node *n, struct node **target, st
 /* May n become what c makes of it? 0 or STORE_FULL. */
 static int check_size(struct op *op, const struct node *n, const struct change *c)
 {
-	uint64_t before = node_bytes(n), before_attributes = n->extra ? n->extra->xattr_bytes : 0;
+	uint64_t before = node_bytes(n), before_attributes = node_extra(n) ? node_extra(n)->xattr_bytes : 0;
 	uint64_t after = before - before_attributes, attributes = before_attributes;
 
 	if (c->fields & HAS_VALUE) {
@@ -221,7 +223,7 @@ static int check_size(struct op *op, const struct node *n, const struct change *
  * is to make the key anew, as for an op that comes later; or it stays as it is. */
 static int gone_before_plan(struct op *op, const struct node *n)
 {
-	return n->names && n == op->node && !op->swept ? OP_SWEEP : store_gone(op->s, n);
+	return node_first_name(n) && n == op->node && !op->swept ? OP_SWEEP : store_gone(op->s, n);
 }
 
 int plan_value(struct op *op, struct value *value, bool keep_ttl)
@@ -261,16 +263,16 @@ int plan_value(struct op *op, struct value *value, bool keep_ttl)
 		c->place = place;
 		c->fields |= HAS_MODE | HAS_OWNER;
 		c->mode = n->mode;
-		c->uid = n->uid;
-		c->gid = n->gid;
+		c->uid = node_uid(n);
+		c->gid = node_gid(n);
 		decide_deadline(op, NULL, home, DEADLINE_PLAIN_WRITE, c);
 	} else {
 		e = tree_name(&s->tree, n, op->moment.elapsed);
-		if (!e && (n->names || n->is_expired)) {
+		if (!e && (node_first_name(n) || n->is_expired)) {
 			return gone_before_plan(op, n);
 		}
 		op->local = !e;
-		rc = e ? op_place(op, e->parent, entry_name(e), &c->place) : 0;
+		rc = e ? op_place(op, entry_parent(e), entry_name(e), &c->place) : 0;
 		if (rc) {
 			return rc;
 		}
@@ -300,7 +302,7 @@ int plan_attributes(struct op *op, bool restart)
 	}
 	op->made = n->ino;
 	op->local = !e && n != op->s->tree.root;
-	rc = e ? op_place(op, e->parent, entry_name(e), &c->place) : 0;
+	rc = e ? op_place(op, entry_parent(e), entry_name(e), &c->place) : 0;
 	rc = rc ? rc : plan_staged(op, c);
 	rc = rc ? rc : check_size(op, n, c);
 	return rc ? rc :
@@ -388,7 +390,7 @@ static int plan_create(struct op *op)
 	c->fields = HAS_VALUE | HAS_MODE | HAS_OWNER;
 	c->mode = op->mode;
 	c->uid = op->caller.uid;
-	c->gid = parent->mode & S_ISGID ? parent->gid : op->caller.gid;
+	c->gid = parent->mode & S_ISGID ? node_gid(parent) : op->caller.gid;
 	decide_deadline(op, NULL, parent, DEADLINE_PLAIN_WRITE, c);
 	rc = op->flags & O_EXCL ? lock_plan(op, parent, name, c) : 0;
 	return rc ? rc : op_new_place(op, parent, name, &c->place);
@@ -400,6 +402,7 @@ static int create_pending(struct store *s, const struct store_caller *caller, st
 {
 	struct node *n;
 	struct handle *h;
+	uint32_t owner;
 	int rc = s->failed || s->config.read_only ? -EROFS : quota_may_add(s, parent, false);
 
 	if (rc == 0 && tree_path_size(parent, name.size) > STORE_PATH_MAX) {
@@ -408,13 +411,17 @@ static int create_pending(struct store *s, const struct store_caller *caller, st
 	if (rc) {
 		return rc;
 	}
+	rc = owner_get(caller->uid, parent->mode & S_ISGID ? node_gid(parent) : caller->gid, &owner);
+	if (rc) {
+		return rc;
+	}
 	n = tree_pend(&s->tree, parent, name, S_IFREG | (mode & 07777));
 	if (!n) {
+		owner_unref(owner);
 		return -ENOMEM;
 	}
-	n->uid = caller->uid;
-	n->gid = parent->mode & S_ISGID ? parent->gid : caller->gid;
-	n->created = n->changed = n->mtime = n->atime = s->now.wall;
+	node_set_owner(n, owner);
+	n->created = n->changed = n->mtime = s->now.wall;
 	h = handle_create(s, caller, n, flags);
 	if (!h) {
 		tree_unpend(&s->tree, n);
@@ -448,7 +455,7 @@ void store_create(struct store *s, const struct store_caller *caller, uint64_t p
 	mode = S_IFREG | (mode & 07777);
 	p = tree_find(&s->tree, dir, b, s->now.elapsed) ? NULL : tree_find_pending(&s->tree, dir, b);
 	/* Only its owner may join in the making of somebody's key. */
-	if (p && caller->uid != 0 && caller->uid != p->node->uid) {
+	if (p && caller->uid != 0 && caller->uid != node_uid(p->node)) {
 		reply_with(reply, flags & O_EXCL ? STORE_EXISTS : -EACCES, NULL);
 		return;
 	}
@@ -499,7 +506,7 @@ static struct handle *stage_to_read(struct store *s, const struct store_caller *
 	if (h->has_stage && handle_writes(h)) {
 		return h;
 	}
-	if (!n->handles || n->value || (!n->is_pending && n->version > 1)) {
+	if (!node_handles(n) || node_value(n) || (!n->is_pending && n->version > 1)) {
 		return NULL;
 	}
 	other = handle_of(s, caller, n);
@@ -533,7 +540,7 @@ int store_read(struct store *s, const struct store_caller *caller, uint64_t hand
 	if (staging) {
 		all = buffer_bytes(&staging->stage);
 	} else {
-		if (begins_pass(h, caller, offset) || value_continues(h->node->value, h->seen)) {
+		if (begins_pass(h, caller, offset) || value_continues(node_value(h->node), h->seen)) {
 			if (!store_usable(s, h->node)) {
 				return STORE_NOT_FOUND;
 			}
@@ -563,8 +570,8 @@ static int plan_append(struct op *op)
 	struct store *s = op->s;
 	struct node *n = op->node;
 	struct bytes data = buffer_bytes(&op->data);
-	struct value *value = value_append(n->value, data);
-	uint64_t offset = value_size(n->value);
+	struct value *value = value_append(node_value(n), data);
+	uint64_t offset = value_size(node_value(n));
 	struct place place = {0};
 	struct change *c;
 	struct entry *e;
@@ -592,14 +599,14 @@ static int plan_append(struct op *op)
 	c->value = data;
 	c->offset = offset;
 	op->made = n->ino;
-	if (!e && (n->names || n->is_expired)) {
+	if (!e && (node_first_name(n) || n->is_expired)) {
 		return gone_before_plan(op, n);
 	}
 	op->local = !e;
 	if (!e) {
 		return 0;
 	}
-	rc = op_place(op, e->parent, entry_name(e), &place);
+	rc = op_place(op, entry_parent(e), entry_name(e), &place);
 	if (rc) {
 		return rc;
 	}
@@ -753,7 +760,7 @@ static bool is_held_elsewhere(struct store *s, const struct handle *h)
 	if (!s->config.writers_of) {
 		return false;
 	}
-	for (const struct handle *o = h->node->handles; o; o = o->next) {
+	for (const struct handle *o = node_handles(h->node); o; o = o->next) {
 		others += o != h && o->process == h->process && handle_writes(o);
 	}
 	return s->config.writers_of(s->config.arg, h->process, h->node->ino) > others;

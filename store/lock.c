@@ -68,7 +68,9 @@ struct lock *tree_lock_of(const struct tree *t, const struct node *n, int64_t el
 	if (t->locks.n_items == 0) {
 		return NULL;
 	}
-	for (const struct entry *e = n->is_pending ? NULL : n->names; e; e = e->next_name) {
+	for (uint32_t i = 0; i < n->nlink; i++) {
+		const struct entry *e = node_name(n, i);
+
 		struct lock *l = tree_alive(t, e, elapsed) ? tree_lock(t, e) : NULL;
 
 		if (l && (!newest || l->token > newest->token)) {
@@ -81,7 +83,9 @@ struct lock *tree_lock_of(const struct tree *t, const struct node *n, int64_t el
 struct entry *tree_lock_by_token(const struct tree *t, const struct node *n, uint64_t token,
 	int64_t elapsed)
 {
-	for (struct entry *e = n->is_pending ? NULL : n->names; e; e = e->next_name) {
+	for (uint32_t i = 0; i < n->nlink; i++) {
+		struct entry *e = node_name(n, i);
+
 		const struct lock *l = tree_alive(t, e, elapsed) ? tree_lock(t, e) : NULL;
 
 		if (l && l->token == token) {
@@ -103,7 +107,7 @@ static bool ends_in(struct bytes name, const char *suffix)
 /* What becomes of `name` if it is made exclusively: the TTL of a lock in ns, or -1. */
 static int64_t ttl_of(const struct store *s, const struct node *parent, struct bytes name)
 {
-	const struct policy *p = parent->directory->policy;
+	const struct policy *p = node_directory(parent)->policy;
 	int64_t ttl = s->config.lock_ttl > 0 ? s->config.lock_ttl : -1;
 	const char *suffix = MOUNT_WIDE_SUFFIX;
 
@@ -127,7 +131,7 @@ static bool is_hitching_post(struct bytes name)
 
 static bool keeps_alive(const struct store *s, const struct node *parent, struct bytes name)
 {
-	const struct policy *p = parent->directory->policy;
+	const struct policy *p = node_directory(parent)->policy;
 
 	if (is_hitching_post(name)) {
 		return true;
@@ -247,7 +251,7 @@ static int plan_ended(struct op *op)
 		.token = l->token,
 		.holder = bytes_of(holder, l->holder_size),
 	};
-	return op_place(op, e->parent, entry_name(e), &c->place);
+	return op_place(op, entry_parent(e), entry_name(e), &c->place);
 }
 
 /* From now on, by a whole TTL. */
@@ -267,7 +271,7 @@ static void start_lease(struct store *s, struct lock *l)
 	l->is_ending = true;
 	/* Here at once, whatever becomes of the line in the log. */
 	extend(s, l);
-	op = op_create(s, &nobody, plan_ended, l->entry->node, NULL, NULL,
+	op = op_create(s, &nobody, plan_ended, entry_node(l->entry), NULL, NULL,
 		(struct store_reply){0});
 	if (op) {
 		op->durable = false;

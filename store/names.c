@@ -68,7 +68,7 @@ static int plan_make(struct op *op)
 	c->gid = op->caller.gid;
 	/* As in a set-group-id directory of any local file system. */
 	if (parent->mode & S_ISGID) {
-		c->gid = parent->gid;
+		c->gid = node_gid(parent);
 		if (S_ISDIR(op->mode)) {
 			c->mode |= S_ISGID;
 		}
@@ -266,14 +266,14 @@ static int plan_remove(struct op *op)
 	if (!e) {
 		return STORE_NOT_FOUND;
 	}
-	if (directory != node_is_directory(e->node)) {
+	if (directory != node_is_directory(entry_node(e))) {
 		return directory ? STORE_NOT_DIRECTORY : STORE_IS_DIRECTORY;
 	}
-	if (directory && (e->node->directory->n_pending > 0 ||
-				 !tree_is_empty(&op->s->tree, e->node, op->moment.elapsed))) {
+	if (directory && (node_directory(entry_node(e))->n_pending > 0 ||
+				 !tree_is_empty(&op->s->tree, entry_node(e), op->moment.elapsed))) {
 		return STORE_NOT_EMPTY;
 	}
-	c = op_change(op, CHANGE_REMOVE, e->node->ino);
+	c = op_change(op, CHANGE_REMOVE, entry_node(e)->ino);
 	return c ? op_place(op, parent, name, &c->place) : -ENOMEM;
 }
 
@@ -301,7 +301,7 @@ void store_unlink(struct store *s, const struct store_caller *caller, uint64_t p
 	struct node *n = being_made(s, caller, parent, name);
 
 	/* If its first commit is under way, the removal comes after that. */
-	if (n && n->pending->n_commits == 0) {
+	if (n && node_pending(n)->n_commits == 0) {
 		/* What is written to it goes where any unlinked file's bytes go. */
 		tree_unpend(&s->tree, n);
 		reply_with(reply, 0, &(struct store_result){.ino = n->ino});
@@ -321,7 +321,7 @@ void store_rmdir(struct store *s, const struct store_caller *caller, uint64_t pa
 static bool is_below(const struct node *n, const struct node *above)
 {
 	while (n && n != above) {
-		n = !n->is_pending && n->names ? n->names->parent : NULL;
+		n = !n->is_pending && node_first_name(n) ? entry_parent(node_first_name(n)) : NULL;
 	}
 	return n != NULL;
 }
@@ -333,7 +333,7 @@ static int may_replace(struct op *op, const struct node *from, const struct node
 		if (!node_is_directory(from)) {
 			return STORE_IS_DIRECTORY;
 		}
-		return to->directory->n_pending == 0 &&
+		return node_directory(to)->n_pending == 0 &&
 				tree_is_empty(&op->s->tree, to, op->moment.elapsed) ?
 			0 : STORE_NOT_EMPTY;
 	}
@@ -345,18 +345,18 @@ static int may_replace(struct op *op, const struct node *from, const struct node
 static int may_bring(struct op *op, const struct entry *e, const struct node *parent,
 	const struct entry *instead)
 {
-	const struct node *n = e->node;
-	uint64_t before = instead && instead->node->names == instead ?
-		node_bytes(instead->node) : 0;
+	const struct node *n = entry_node(e);
+	uint64_t before = instead && node_first_name(entry_node(instead)) == instead ?
+		node_bytes(entry_node(instead)) : 0;
 	int rc = 0;
 
-	if (e->parent == parent) {
+	if (entry_parent(e) == parent) {
 		return 0;
 	}
-	if (!node_is_directory(n) && (!instead || node_is_directory(instead->node))) {
+	if (!node_is_directory(n) && (!instead || node_is_directory(entry_node(instead)))) {
 		rc = quota_may_enter(op->s, parent);
 	}
-	return rc ? rc : quota_may_bring(op->s, parent, before, n->names == e ? node_bytes(n) : 0);
+	return rc ? rc : quota_may_bring(op->s, parent, before, node_first_name(n) == e ? node_bytes(n) : 0);
 }
 
 /* Half of an exchange: what e is under its other name, if it is a lock. */
@@ -369,7 +369,7 @@ static int plan_arrival(struct op *op, const struct entry *e, const struct node 
 	if (!tree_lock(&op->s->tree, e)) {
 		return 0;
 	}
-	c = op_change(op, CHANGE_PUT, e->node->ino);
+	c = op_change(op, CHANGE_PUT, entry_node(e)->ino);
 	if (!c) {
 		return -ENOMEM;
 	}
@@ -400,15 +400,15 @@ static int plan_rename(struct op *op)
 	if (to && (op->flags & RENAME_NOREPLACE)) {
 		return STORE_EXISTS;
 	}
-	if (to && to->node == from->node) {
+	if (to && entry_node(to) == entry_node(from)) {
 		return OP_NOTHING;
 	}
-	if ((node_is_directory(from->node) && is_below(to_parent, from->node)) ||
-		(exchange && node_is_directory(to->node) && is_below(parent, to->node))) {
+	if ((node_is_directory(entry_node(from)) && is_below(to_parent, entry_node(from))) ||
+		(exchange && node_is_directory(entry_node(to)) && is_below(parent, entry_node(to)))) {
 		return STORE_INVALID;
 	}
 	if (to && !exchange) {
-		rc = may_replace(op, from->node, to->node);
+		rc = may_replace(op, entry_node(from), entry_node(to));
 	}
 	rc = rc ? rc : may_bring(op, from, to_parent, to);
 	rc = rc || !exchange ? rc : may_bring(op, to, parent, from);
@@ -416,7 +416,7 @@ static int plan_rename(struct op *op)
 	if (rc) {
 		return rc;
 	}
-	c = op_change(op, exchange ? CHANGE_EXCHANGE : CHANGE_RENAME, from->node->ino);
+	c = op_change(op, exchange ? CHANGE_EXCHANGE : CHANGE_RENAME, entry_node(from)->ino);
 	if (!c) {
 		return -ENOMEM;
 	}
@@ -479,7 +479,7 @@ int store_lookup(struct store *s, const struct store_caller *caller, uint64_t pa
 	store_now(s);
 	e = tree_find(&s->tree, dir, b, s->now.elapsed);
 	if (e) {
-		n = e->node;
+		n = entry_node(e);
 	} else {
 		p = tree_find_pending(&s->tree, dir, b);
 		n = p && handle_is_maker(s, caller, p->node) ? p->node : NULL;
@@ -508,12 +508,12 @@ int store_readdir(struct store *s, const struct store_caller *caller, uint64_t i
 		return STORE_NOT_DIRECTORY;
 	}
 	store_now(s);
-	for (e = tree_next(dir, cookie); e; e = tree_next(dir, e->cookie)) {
+	for (e = tree_next(dir, cookie); e; e = tree_next(dir, entry_cookie(e))) {
 		struct store_name name = {
 			.name = entry_name(e),
-			.ino = e->node->ino,
-			.mode = e->node->mode,
-			.cookie = e->cookie,
+			.ino = entry_node(e)->ino,
+			.mode = entry_node(e)->mode,
+			.cookie = entry_cookie(e),
 		};
 
 		if (tree_alive(&s->tree, e, s->now.elapsed) && !fn(arg, &name)) {
@@ -530,7 +530,7 @@ int store_parent(struct store *s, uint64_t ino, uint64_t *parent)
 	if (!n || !node_is_directory(n)) {
 		return STORE_NOT_FOUND;
 	}
-	*parent = n->names ? n->names->parent->ino : INO_ROOT;
+	*parent = node_first_name(n) ? entry_parent(node_first_name(n))->ino : INO_ROOT;
 	return 0;
 }
 
@@ -544,6 +544,6 @@ int store_readlink(struct store *s, uint64_t ino, struct bytes *target)
 	if (!S_ISLNK(n->mode)) {
 		return STORE_INVALID;
 	}
-	*target = value_bytes(n->value);
+	*target = value_bytes(node_value(n));
 	return 0;
 }

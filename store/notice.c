@@ -55,12 +55,12 @@ static int find_way(const struct node *n, struct buffer *out)
 	uint64_t *way;
 	int rc;
 
-	for (; above->names; above = above->names->parent) {
+	for (; node_first_name(above); above = entry_parent(node_first_name(above))) {
 		count++;
 	}
 	rc = buffer_resize(out, count * sizeof(*way));
 	way = (void *)out->data;
-	for (; rc == 0 && n->names; n = n->names->parent) {
+	for (; rc == 0 && node_first_name(n); n = entry_parent(node_first_name(n))) {
 		way[--count] = n->ino;
 	}
 	return rc;
@@ -76,25 +76,25 @@ static void add_removal(struct op *op, const struct change *c)
 	_cleanup_buffer_ struct buffer path = {0}, way = {0};
 	bool in_expired;
 
-	if (!top || top->node->ino != c->ino) {
+	if (!top || entry_node(top)->ino != c->ino) {
 		return;
 	}
-	in_expired = parent->names && !tree_alive(&s->tree, parent->names, op->moment.elapsed);
+	in_expired = node_first_name(parent) && !tree_alive(&s->tree, node_first_name(parent), op->moment.elapsed);
 	for (struct entry *e = tree_lowest(top); e; e = tree_after(e, top)) {
 		struct stat st;
 
 		path.size = way.size = 0;
-		if (tree_path(e->parent, entry_name(e), &path) ||
-			((in_expired || e != top) && find_way(e->parent, &way))) {
+		if (tree_path(entry_parent(e), entry_name(e), &path) ||
+			((in_expired || e != top) && find_way(entry_parent(e), &way))) {
 			log_error("out of memory: a removal is not announced");
 			continue;
 		}
-		store_fill_stat(s, e->node, &st);
+		store_fill_stat(s, entry_node(e), &st);
 		add(op, &(struct store_notice){
 			.kind = STORE_NOTICE_REMOVED,
-			.ino = e->node->ino,
-			.parent = e->parent->ino,
-			.mode = e->node->mode,
+			.ino = entry_node(e)->ino,
+			.parent = entry_parent(e)->ino,
+			.mode = entry_node(e)->mode,
 			.stat = &st,
 			.way = (void *)way.data,
 			.n_way = way.size / sizeof(uint64_t),

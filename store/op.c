@@ -58,7 +58,7 @@ static void op_destroy(struct op *op)
 	value_unref(op->base);
 	staged_finish(&op->staged);
 	if (op->node) {
-		tree_unref(&op->s->tree, op->node, 1);
+		tree_unref(&op->s->tree, op->node);
 	}
 	free(op);
 }
@@ -194,7 +194,7 @@ int op_clear(struct op *op, const struct node *parent, struct bytes name)
 	if (!e || tree_alive(&op->s->tree, e, op->s->now.elapsed)) {
 		return 0;
 	}
-	c = op_change(op, CHANGE_EXPIRE, e->node->ino);
+	c = op_change(op, CHANGE_EXPIRE, entry_node(e)->ino);
 	return c ? op_place(op, parent, name, &c->place) : -ENOMEM;
 }
 

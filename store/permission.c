@@ -20,9 +20,9 @@ static bool may(
 	if (who->uid == 0) {
 		return true;
 	}
-	if (who->uid == n->uid) {
+	if (who->uid == node_uid(n)) {
 		mode >>= 6;
-	} else if (((mode >> 3 ^ mode) & bits) && permission_in_group(s, who, n->gid)) {
+	} else if (((mode >> 3 ^ mode) & bits) && permission_in_group(s, who, node_gid(n))) {
 		mode >>= 3;
 	}
 	return (mode & bits) == bits;
@@ -37,13 +37,13 @@ bool permission_to_write(
 int permission_to_remove(
 	const struct store *s, const struct store_caller *who, const struct entry *e)
 {
-	const struct node *parent = e->parent;
+	const struct node *parent = entry_parent(e);
 
 	if (!may(s, who, parent, S_IWOTH | S_IXOTH)) {
 		return -EACCES;
 	}
-	if ((parent->mode & S_ISVTX) && who->uid != 0 && who->uid != parent->uid &&
-		who->uid != e->node->uid) {
+	if ((parent->mode & S_ISVTX) && who->uid != 0 && who->uid != node_uid(parent) &&
+		who->uid != node_uid(entry_node(e))) {
 		return STORE_DENIED;
 	}
 	return 0;

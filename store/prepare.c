@@ -22,7 +22,8 @@ static void unprepare(struct prepared *p)
 	entry_destroy(p->entry2);
 	value_unref(p->value);
 	xattr_destroy_all(p->xattrs);
-	free(p->extra);
+	extra_destroy(p->extra);
+	owner_unref(p->owner);
 	policy_destroy(p->policy);
 	lock_destroy(p->lock);
 	for (size_t i = 0; i < p->n_links; i++) {
@@ -51,16 +52,29 @@ static struct node *make_stand_in(struct tree *t, const struct transition *tr,
 	if (!n) {
 		return NULL;
 	}
-	n->directory->hint = strndup(hint.size ? hint.data : "", hint.size);
-	if (!n->directory->hint) {
+	node_directory(n)->hint = strndup(hint.size ? hint.data : "", hint.size);
+	if (!node_directory(n)->hint) {
 		node_destroy(n);
 		return NULL;
 	}
-	n->uid = t->root->uid;
-	n->gid = t->root->gid;
-	n->created = n->changed = n->mtime = n->atime = tr->at;
+	node_set_owner(n, owner_ref(t->root->owner));
+	n->created = n->changed = n->mtime = tr->at;
 	n->revision = tr->revision;
 	tree_add_node(t, n);
+	return n;
+}
+
+/* Among what the same transition makes, too. */
+static struct node *find_node(const struct tree *t, const struct prepared *prepared, size_t i,
+	uint64_t ino)
+{
+	struct node *n = tree_node(t, ino);
+
+	for (size_t k = 0; !n && k <= i; k++) {
+		if (prepared[k].node && prepared[k].node->ino == ino) {
+			n = prepared[k].node;
+		}
+	}
 	return n;
 }
 
@@ -68,13 +82,8 @@ static struct node *make_stand_in(struct tree *t, const struct transition *tr,
 static int find_parent(struct tree *t, const struct transition *tr, const struct prepared *prepared,
 	size_t i, const struct place *place, struct node **out)
 {
-	struct node *n = tree_node(t, place->parent);
+	struct node *n = find_node(t, prepared, i, place->parent);
 
-	while (!n && i-- > 0) {
-		if (prepared[i].node && prepared[i].node->ino == place->parent) {
-			n = prepared[i].node;
-		}
-	}
 	if (!n && t->replaying && place->parent != 0) {
 		n = make_stand_in(t, tr, place);
 		if (!n) {
@@ -111,6 +120,21 @@ static int prepare_lock(const struct transition *tr, const struct change *c, str
 	return p->lock ? 0 : -ENOMEM;
 }
 
+/* Room in the node that change i is about, if it may get names besides the one that it has or
+ * is given first. */
+static int prepare_node_names(struct tree *t, const struct transition *tr,
+	const struct prepared *prepared, size_t i)
+{
+	const struct change *c = &tr->changes[i];
+	struct node *n = find_node(t, prepared, i, c->ino);
+
+	if (!n || node_is_directory(n) || (c->type != CHANGE_LINK && c->type != CHANGE_PUT) ||
+		(n->nlink == 0 && i == 0 && c->n_links == 0)) {
+		return 0;
+	}
+	return node_reserve_names(n, names_added(tr));
+}
+
 /* A new name at a place: an entry, and room for it. None if node `ino` has the
  * name already. */
 static int prepare_name(struct tree *t, const struct transition *tr,
@@ -134,11 +158,14 @@ static int prepare_name(struct tree *t, const struct transition *tr,
 	}
 	e = tree_entry(t, parent, name);
 	/* A change before this one may take it away first. */
-	if (e && e->node->ino == ino && i == 0) {
+	if (e && entry_node(e)->ino == ino && i == 0) {
 		return 0;
 	}
 	*out = entry_create(name);
-	return *out ? tree_reserve(parent, names_added(tr)) : -ENOMEM;
+	if (!*out || tree_reserve(parent, names_added(tr))) {
+		return -ENOMEM;
+	}
+	return prepare_node_names(t, tr, prepared, i);
 }
 
 static int prepare_policy(const struct node *n, const struct change *c, struct prepared *p)
@@ -222,7 +249,27 @@ static int prepare_links(struct tree *t, const struct transition *tr, size_t i,
 			return -ENOMEM;
 		}
 	}
-	return 0;
+	return prepare_node_names(t, tr, prepared, i);
+}
+
+/* Whether the node will have one when the transition is applied, too: what is only there for
+ * handles goes with them. */
+static bool keeps_extra(const struct node *n)
+{
+	const struct extra *extra = node_extra(n);
+
+	return extra && (extra->xattrs || extra->action || extra->has_atime);
+}
+
+/* Whether the time of access will not be that of the creation any more. */
+static bool changes_atime(const struct transition *tr, const struct change *c,
+	const struct node *n, bool exists)
+{
+	bool is_new = !exists || n->is_pending;
+	int64_t created = c->fields & HAS_HISTORY ? c->created : is_new ? tr->at : n->created;
+	int64_t atime = c->fields & HAS_ATIME ? c->atime : is_new ? tr->at : node_atime(n);
+
+	return atime != created;
 }
 
 static int prepare_put(struct tree *t, const struct transition *tr, size_t i,
@@ -276,8 +323,12 @@ static int prepare_put(struct tree *t, const struct transition *tr, size_t i,
 			return -ENOMEM;
 		}
 	}
-	if (!n->extra && (p->xattrs || p->action)) {
-		p->extra = calloc(1, sizeof(*p->extra));
+	if ((c->fields & HAS_OWNER) && owner_get(c->uid, c->gid, &p->owner)) {
+		return -ENOMEM;
+	}
+	if (!keeps_extra(n) && (p->xattrs || p->action || (i > 0 && (c->fields & HAS_ATIME)) ||
+				      changes_atime(tr, c, n, !p->node))) {
+		p->extra = extra_create();
 		if (!p->extra) {
 			return -ENOMEM;
 		}
@@ -306,7 +357,7 @@ static int prepare_append(struct tree *t, const struct transition *tr, size_t i,
 		return 0;
 	}
 	if (!p->value) {
-		p->value = value_append(n ? n->value : NULL, c->value);
+		p->value = value_append(n ? node_value(n) : NULL, c->value);
 	}
 	return p->value ? 0 : -ENOMEM;
 }

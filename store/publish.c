@@ -147,11 +147,11 @@ static struct publication *publication_create(struct store *s, const struct stor
 	uint64_t ino, const struct store_lock *lock)
 {
 	struct node *n = tree_node(&s->tree, ino);
-	pid_t process = n && n->handles && caller->pid > 0 ? store_process(s, caller) : 0;
+	pid_t process = n && node_handles(n) && caller->pid > 0 ? store_process(s, caller) : 0;
 	struct publication *p;
 	size_t count = 0;
 
-	for (struct handle *h = n ? n->handles : NULL; h; h = h->next) {
+	for (struct handle *h = n ? node_handles(n) : NULL; h; h = h->next) {
 		count += is_published(h, process, lock->handle);
 	}
 	p = calloc(1, sizeof(*p) + count * sizeof(p->handles[0]));
@@ -161,7 +161,7 @@ static struct publication *publication_create(struct store *s, const struct stor
 	p->s = s;
 	p->ino = ino;
 	p->lock = *lock;
-	for (struct handle *h = n && count > 0 ? n->handles : NULL; h; h = h->next) {
+	for (struct handle *h = n && count > 0 ? node_handles(n) : NULL; h; h = h->next) {
 		if (is_published(h, process, lock->handle)) {
 			p->handles[p->n_handles++] = (struct published){p, h->id};
 		}

@@ -58,12 +58,12 @@ static void add_due(void *arg, const struct entry *e)
 {
 	struct due *d = arg;
 
-	if (d->parent && d->parent != e->parent) {
+	if (d->parent && d->parent != entry_parent(e)) {
 		return;
 	}
 	d->names++;
-	d->keys += !node_is_directory(e->node);
-	d->bytes += e == e->node->names && !e->next_name ? node_bytes(e->node) : 0;
+	d->keys += !node_is_directory(entry_node(e));
+	d->bytes += entry_node(e)->nlink == 1 ? node_bytes(entry_node(e)) : 0;
 }
 
 static struct due find_due(const struct store *s, const struct node *parent)
@@ -87,9 +87,9 @@ static int refuse(struct store *s, int rc)
 
 int quota_may_enter(struct store *s, const struct node *parent)
 {
-	const struct policy *p = parent->directory->policy;
+	const struct policy *p = node_directory(parent)->policy;
 	uint64_t limit = p ? p->max_keys : UINT64_MAX;
-	uint64_t has = parent->directory->n_live - parent->directory->n_directories;
+	uint64_t has = node_directory(parent)->n_live - node_directory(parent)->n_directories;
 
 	if (fits(has, 1, limit) || fits(has - find_due(s, parent).keys, 1, limit)) {
 		return 0;
@@ -109,9 +109,9 @@ int quota_may_add(struct store *s, const struct node *parent, bool is_directory)
 
 int quota_may_bring(struct store *s, const struct node *parent, uint64_t before, uint64_t after)
 {
-	const struct policy *p = parent ? parent->directory->policy : NULL;
+	const struct policy *p = parent ? node_directory(parent)->policy : NULL;
 	uint64_t limit = p ? p->max_bytes : UINT64_MAX;
-	uint64_t has = parent ? parent->directory->bytes : 0;
+	uint64_t has = parent ? node_directory(parent)->bytes : 0;
 
 	if (after <= before || fits(has, after - before, limit) ||
 		fits(has - find_due(s, parent).bytes, after - before, limit)) {
@@ -134,9 +134,9 @@ int quota_may_grow(struct store *s, const struct node *parent, uint64_t before, 
 const struct node *quota_place(struct store *s, const struct node *n)
 {
 	if (n->is_pending) {
-		return tree_node(&s->tree, n->pending->parent);
+		return tree_node(&s->tree, node_pending(n)->parent);
 	}
-	return n->names ? n->names->parent : NULL;
+	return node_first_name(n) ? entry_parent(node_first_name(n)) : NULL;
 }
 
 /* --- users ---------------------------------------------------------------------- */

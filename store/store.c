@@ -87,7 +87,7 @@ pid_t store_process(struct store *s, const struct store_caller *caller)
 
 uint64_t store_max_value(const struct store *s, const struct node *parent)
 {
-	const struct policy *p = parent ? parent->directory->policy : NULL;
+	const struct policy *p = parent ? node_directory(parent)->policy : NULL;
 
 	return p && p->max_value != UINT64_MAX ? p->max_value : s->config.max_value;
 }
@@ -97,15 +97,15 @@ struct node *store_home(struct store *s, const struct node *n)
 	struct entry *e;
 
 	if (n->is_pending) {
-		return tree_node(&s->tree, n->pending->parent);
+		return tree_node(&s->tree, node_pending(n)->parent);
 	}
 	e = tree_name(&s->tree, n, s->now.elapsed);
-	return e ? e->parent : NULL;
+	return e ? entry_parent(e) : NULL;
 }
 
 int64_t store_default_ttl(const struct node *parent)
 {
-	const struct policy *p = parent->directory->policy;
+	const struct policy *p = node_directory(parent)->policy;
 
 	return p ? p->default_ttl : -1;
 }
@@ -132,8 +132,8 @@ int store_namespace(struct store *s, uint64_t ino, struct node **out)
 	if (!node_is_directory(n)) {
 		return STORE_NOT_DIRECTORY;
 	}
-	if (s->tree.n_mortal > 0 && n->names &&
-		!tree_alive(&s->tree, n->names, clock_elapsed(s->config.clock))) {
+	if (s->tree.n_mortal > 0 && node_first_name(n) &&
+		!tree_alive(&s->tree, node_first_name(n), clock_elapsed(s->config.clock))) {
 		return STORE_NOT_FOUND;
 	}
 	*out = n;
@@ -196,6 +196,7 @@ static void progress(void *arg, uint64_t done, uint64_t total)
 {
 	struct store *s = arg;
 
+	tree_expect(&s->tree, done, total);
 	if (s->config.progress) {
 		s->config.progress(s->config.arg, done, total);
 	}
@@ -242,17 +243,17 @@ static int plan_namespace(struct op *op)
 	}
 	c->fields = HAS_MODE | HAS_OWNER | HAS_MTIME | HAS_ATIME | HAS_HISTORY;
 	c->mode = n->mode;
-	c->uid = n->uid;
-	c->gid = n->gid;
+	c->uid = node_uid(n);
+	c->gid = node_gid(n);
 	c->mtime = n->mtime;
-	c->atime = n->atime;
+	c->atime = node_atime(n);
 	c->created = n->created;
 	c->changed = n->changed;
 	c->version = n->version;
 	if (n == op->s->tree.root) {
 		return 0;
 	}
-	return n->names ? op_place(op, n->names->parent, entry_name(n->names), &c->place) :
+	return node_first_name(n) ? op_place(op, entry_parent(node_first_name(n)), entry_name(node_first_name(n)), &c->place) :
 			  OP_NOTHING;
 }
 
@@ -309,7 +310,8 @@ static void write_what_is_missing(struct store *s)
 	struct node *root = s->tree.root, *n;
 
 	if (root->created == 0) {
-		root->created = root->atime = s->now.wall;
+		root->created = s->now.wall;
+		node_set_atime(root, root->created);
 		if (root->mtime == 0) {
 			root->mtime = root->changed = s->now.wall;
 		}

@@ -16,9 +16,9 @@
 
 static int plan_end(struct op *op, const struct entry *e)
 {
-	struct change *c = op_change(op, CHANGE_EXPIRE, e->node->ino);
+	struct change *c = op_change(op, CHANGE_EXPIRE, entry_node(e)->ino);
 
-	return c ? op_place(op, e->parent, entry_name(e), &c->place) : -ENOMEM;
+	return c ? op_place(op, entry_parent(e), entry_name(e), &c->place) : -ENOMEM;
 }
 
 /* What goes first of a name that has expired. */
@@ -26,7 +26,7 @@ static const struct entry *lowest(const struct entry *e)
 {
 	const struct entry *child;
 
-	while (node_is_directory(e->node) && (child = tree_last(e->node))) {
+	while (node_is_directory(entry_node(e)) && (child = tree_last(entry_node(e)))) {
 		e = child;
 	}
 	return e;
@@ -43,9 +43,11 @@ static int plan_expire(struct op *op)
 /* The name of op->node that is due. */
 static int plan_sweep(struct op *op)
 {
-	struct entry *e;
+	const struct node *n = op->node;
 
-	for (e = op->node->is_pending ? NULL : op->node->names; e; e = e->next_name) {
+	for (uint32_t i = 0; i < n->nlink; i++) {
+		struct entry *e = node_name(n, i);
+
 		if (!tree_alive(&op->s->tree, e, op->moment.elapsed)) {
 			return plan_end(op, lowest(e));
 		}
@@ -101,7 +103,9 @@ void store_sweep(struct store *s, struct node *n)
 {
 	struct op *op;
 
-	for (struct entry *e = n->is_pending ? NULL : n->names; e; e = e->next_name) {
+	for (uint32_t i = 0; i < n->nlink; i++) {
+		struct entry *e = node_name(n, i);
+
 		if (!tree_alive(&s->tree, e, s->now.elapsed)) {
 			op = store_sweep_op(s, n);
 			if (op) {

@@ -43,6 +43,7 @@ static bool is_possible(const struct transition *t, const struct change *c)
 	if (c->ino == 0 || !is_ino(c->ino) || !is_ino(c->place.parent) || !is_ino(c->to.parent) ||
 		((c->fields & HAS_MODE) && !is_mode(c->mode)) ||
 		((c->fields & HAS_AGE) && (c->age < 0 || c->age > t->at)) ||
+		((c->fields & HAS_HISTORY) && c->version > VERSION_LIMIT) ||
 		((c->fields & HAS_HISTORY) && !(is_time(c->created) && c->changed >= 0 &&
 						      c->changed <= transition_time(t))) ||
 		((c->fields & HAS_EXPIRES) && !is_lease(c->expires, c->ttl))) {
@@ -59,7 +60,7 @@ static bool is_possible(const struct transition *t, const struct change *c)
 
 bool transition_is_possible(const struct transition *t)
 {
-	if (t->revision > INT64_MAX || !is_time(t->at) || !is_time(t->lease)) {
+	if (t->revision > REVISION_LIMIT || !is_time(t->at) || !is_time(t->lease)) {
 		return false;
 	}
 	for (size_t i = 0; i < t->n_changes; i++) {

@@ -24,6 +24,10 @@
 #define INO_FIRST 16
 /* New numbers are given out below this; a log with a larger one in it does not use them up. */
 #define INO_LIMIT (UINT64_C(1) << 62)
+/* Of revisions and versions. A store that changes a hundred thousand times a second gets there in
+ * 89 years. */
+#define REVISION_LIMIT ((UINT64_C(1) << 48) - 1)
+#define VERSION_LIMIT REVISION_LIMIT
 /* Wall clock times that are reckoned with (not those that users set) are not past the year 2116,
  * and TTLs not much longer than a century: their sums fit. */
 #define TIME_LIMIT (INT64_C(1) << 62)

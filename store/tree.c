@@ -21,30 +21,44 @@
 /* What a line takes in the log beyond name, value and path; measured. */
 #define LINE_BYTES 150
 
+static struct node *node_of(struct indexed *item)
+{
+	return container_of(item, struct node, by_ino);
+}
+
+static uint32_t hash_of_node(const struct indexed *item)
+{
+	return node_hash(container_of(item, const struct node, by_ino)->ino);
+}
+
+static uint32_t hash_of_entry(const struct indexed *item)
+{
+	const struct entry *e = container_of(item, const struct entry, by_name);
+
+	return entry_hash(entry_parent(e)->ino, entry_name(e));
+}
+
 /* --- looking ----------------------------------------------------------- */
 
 struct node *tree_node(const struct tree *t, uint64_t ino)
 {
-	struct table_link *l = table_first(&t->by_ino, hash_number(ino));
+	struct indexed *item = index_first(&t->by_ino, node_hash(ino));
 
-	for (; l; l = table_next(l)) {
-		struct node *n = container_of(l, struct node, by_ino);
-
-		if (n->ino == ino) {
-			return n;
-		}
+	while (item && node_of(item)->ino != ino) {
+		item = index_next(item);
 	}
-	return NULL;
+	return item ? node_of(item) : NULL;
 }
 
 struct entry *tree_entry(const struct tree *t, const struct node *parent, struct bytes name)
 {
-	struct table_link *l = table_first(&t->by_name, hash_bytes(parent->ino, name.data, name.size));
+	struct indexed *item = index_first(&t->by_name, entry_hash(parent->ino, name));
+	slab_ref in = slab_ref_of(parent);
 
-	for (; l; l = table_next(l)) {
-		struct entry *e = container_of(l, struct entry, by_name);
+	for (; item; item = index_next(item)) {
+		struct entry *e = container_of(item, struct entry, by_name);
 
-		if (e->parent == parent && bytes_equal(entry_name(e), name)) {
+		if (e->parent_ref == in && bytes_equal(entry_name(e), name)) {
 			return e;
 		}
 	}
@@ -59,7 +73,7 @@ bool tree_alive(const struct tree *t, const struct entry *e, int64_t elapsed)
 		return !d || d->at > elapsed;
 	}
 	while (!d || d->at > elapsed) {
-		e = e->parent->names;
+		e = node_first_name(entry_parent(e));
 		if (!e) {
 			return true;
 		}
@@ -78,22 +92,24 @@ struct entry *tree_find(const struct tree *t, const struct node *parent, struct 
 
 struct entry *tree_name(const struct tree *t, const struct node *n, int64_t elapsed)
 {
-	struct entry *e = n->is_pending ? NULL : n->names;
+	for (uint32_t i = 0; i < n->nlink; i++) {
+		struct entry *e = node_name(n, i);
 
-	while (e && !tree_alive(t, e, elapsed)) {
-		e = e->next_name;
+		if (tree_alive(t, e, elapsed)) {
+			return e;
+		}
 	}
-	return e;
+	return NULL;
 }
 
 bool tree_attached(const struct tree *t, const struct node *n)
 {
-	return n == t->root || (!n->is_pending && n->names);
+	return n == t->root || n->nlink > 0;
 }
 
 static uint64_t slot_cookie(uintptr_t slot)
 {
-	return slot & 1 ? slot >> 1 : ((const struct entry *)slot)->cookie;
+	return slot & 1 ? slot >> 1 : entry_cookie((const struct entry *)slot);
 }
 
 /* The first slot whose cookie is above `cookie`. */
@@ -115,7 +131,7 @@ static size_t slot_after(const struct directory *d, uint64_t cookie)
 
 struct entry *tree_next(const struct node *directory, uint64_t cookie)
 {
-	const struct directory *d = directory->directory;
+	const struct directory *d = node_directory(directory);
 
 	for (size_t i = slot_after(d, cookie); i < d->n_slots; i++) {
 		if (!(d->slots[i] & 1)) {
@@ -127,7 +143,7 @@ struct entry *tree_next(const struct node *directory, uint64_t cookie)
 
 struct entry *tree_last(struct node *directory)
 {
-	struct directory *d = directory->directory;
+	struct directory *d = node_directory(directory);
 
 	while (d->n_slots > 0 && d->slots[d->n_slots - 1] & 1) {
 		d->n_slots--;
@@ -139,7 +155,7 @@ struct entry *tree_lowest(struct entry *top)
 {
 	struct entry *child;
 
-	while (node_is_directory(top->node) && (child = tree_next(top->node, 0))) {
+	while (node_is_directory(entry_node(top)) && (child = tree_next(entry_node(top), 0))) {
 		top = child;
 	}
 	return top;
@@ -152,13 +168,13 @@ struct entry *tree_after(const struct entry *e, const struct entry *top)
 	if (e == top) {
 		return NULL;
 	}
-	next = tree_next(e->parent, e->cookie);
-	return next ? tree_lowest(next) : e->parent->names;
+	next = tree_next(entry_parent(e), entry_cookie(e));
+	return next ? tree_lowest(next) : node_first_name(entry_parent(e));
 }
 
 bool tree_is_empty(const struct tree *t, const struct node *directory, int64_t elapsed)
 {
-	const struct directory *d = directory->directory;
+	const struct directory *d = node_directory(directory);
 
 	for (size_t i = 0; d->n_live > 0 && i < d->n_slots; i++) {
 		if (!(d->slots[i] & 1) &&
@@ -172,8 +188,8 @@ bool tree_is_empty(const struct tree *t, const struct node *directory, int64_t e
 /* Up to the root, or a namespace that has gone. */
 size_t tree_path_size(const struct node *parent, size_t name_size)
 {
-	for (const struct node *n = parent; !n->is_pending && n->names; n = n->names->parent) {
-		name_size += n->names->name_size + 1u;
+	for (const struct node *n = parent; n->nlink > 0; n = entry_parent(node_first_name(n))) {
+		name_size += node_first_name(n)->name_size + 1u;
 	}
 	return name_size;
 }
@@ -192,10 +208,10 @@ int tree_path(const struct node *parent, struct bytes name, struct buffer *out)
 	if (name.size > 0) {
 		memcpy(out->data + end, name.data, name.size);
 	}
-	for (n = parent; !n->is_pending && n->names; n = n->names->parent) {
+	for (n = parent; n->nlink > 0; n = entry_parent(node_first_name(n))) {
 		out->data[--end] = '/';
-		end -= n->names->name_size;
-		memcpy(out->data + end, n->names->name, n->names->name_size);
+		end -= node_first_name(n)->name_size;
+		memcpy(out->data + end, node_first_name(n)->name, node_first_name(n)->name_size);
 	}
 	return 0;
 }
@@ -210,7 +226,7 @@ void tree_set_deadline(struct tree *t, struct entry *e, int64_t at, int64_t ttl)
 		tree_let_go(t, l); /* 0 expires at once: it never means for ever */
 		l->keepalive = false;
 	}
-	t->n_mortal += !e->timer && node_is_directory(e->node);
+	t->n_mortal += !e->has_deadline && node_is_directory(entry_node(e));
 	expiry_set(&t->expiry, e, l && l->lives ? DEADLINE_NEVER : at, ttl);
 }
 
@@ -235,9 +251,9 @@ static void drop_lock(struct tree *t, const struct entry *e)
 
 void tree_clear_deadline(struct tree *t, struct entry *e)
 {
-	if (e->timer) {
+	if (e->has_deadline) {
 		drop_lock(t, e);
-		t->n_mortal -= node_is_directory(e->node);
+		t->n_mortal -= node_is_directory(entry_node(e));
 		expiry_clear(&t->expiry, e);
 	}
 }
@@ -266,7 +282,7 @@ static void close_up(struct directory *d)
 
 int tree_reserve(struct node *directory, size_t n)
 {
-	struct directory *d = directory->directory;
+	struct directory *d = node_directory(directory);
 	size_t capacity = d->capacity ? d->capacity : 4;
 	uintptr_t *slots;
 
@@ -291,7 +307,7 @@ static void count(struct tree *t, const struct node *n, const struct entry *e, i
 
 	if (node_is_directory(n)) {
 		t->n_namespaces += (uint64_t)(int64_t)by;
-		e->parent->directory->n_directories += (uint32_t)by;
+		node_directory(entry_parent(e))->n_directories += (uint32_t)by;
 	} else {
 		t->n_keys += (uint64_t)(int64_t)by;
 	}
@@ -300,62 +316,56 @@ static void count(struct tree *t, const struct node *n, const struct entry *e, i
 
 void tree_attach(struct tree *t, struct node *parent, struct entry *e, struct node *n)
 {
-	struct directory *d = parent->directory;
+	struct directory *d = node_directory(parent);
 
 	if (n->is_pending) {
 		tree_unpend(t, n);
 	}
-	e->parent = parent;
-	e->node = n;
-	e->cookie = d->next_cookie++;
-	/* Behind the first, which stays the first. */
-	if (!n->names) {
-		n->names = e;
+	e->parent_ref = slab_ref_of(parent);
+	e->node_ref = slab_ref_of(n);
+	e->cookie_low = (uint32_t)d->next_cookie;
+	e->cookie_high = (uint16_t)(d->next_cookie >> 32);
+	d->next_cookie++;
+	node_add_name(n, e);
+	if (n->nlink == 1) {
 		d->bytes += node_bytes(n);
-	} else {
-		e->next_name = n->names->next_name;
-		n->names->next_name = e;
 	}
-	n->nlink++;
 	tree_count_node(t, n);
 	d->slots[d->n_slots++] = (uintptr_t)e;
 	d->n_live++;
-	table_insert(&t->by_name, &e->by_name, hash_bytes(parent->ino, e->name, e->name_size));
+	index_insert(&t->by_name, &e->by_name, hash_of_entry(&e->by_name));
 	count(t, n, e, 1);
 }
 
 void tree_detach(struct tree *t, struct entry *e)
 {
-	struct directory *d = e->parent->directory;
-	struct entry **at = &e->node->names;
-	size_t slot = slot_after(d, e->cookie) - 1;
+	struct directory *d = node_directory(entry_parent(e));
+	struct node *n = entry_node(e);
+	size_t slot = slot_after(d, entry_cookie(e)) - 1;
+	bool was_first = e == node_first_name(n);
 
-	count(t, e->node, e, -1);
-	if (e == e->node->names) {
-		d->bytes -= node_bytes(e->node);
-		if (e->next_name) {
-			e->next_name->parent->directory->bytes += node_bytes(e->node);
-		}
-	}
+	count(t, n, e, -1);
 	tree_clear_deadline(t, e);
-	table_remove(&t->by_name, &e->by_name);
-	d->slots[slot] = (uintptr_t)e->cookie << 1 | 1;
+	index_remove(&t->by_name, &e->by_name, hash_of_entry(&e->by_name));
+	d->slots[slot] = (uintptr_t)entry_cookie(e) << 1 | 1;
 	d->n_live--;
 	if (d->n_slots > 32 && d->n_live < d->n_slots / 2) {
 		close_up(d);
 	}
-	while (*at != e) {
-		at = &(*at)->next_name;
+	node_drop_name(n, e);
+	if (was_first) {
+		d->bytes -= node_bytes(n);
 	}
-	*at = e->next_name;
-	e->node->nlink--;
-	tree_count_node(t, e->node);
+	if (was_first && n->nlink > 0) {
+		node_directory(entry_parent(node_first_name(n)))->bytes += node_bytes(n);
+	}
+	tree_count_node(t, n);
 	entry_destroy(e);
 }
 
 void tree_add_node(struct tree *t, struct node *n)
 {
-	table_insert(&t->by_ino, &n->by_ino, hash_number(n->ino));
+	index_insert(&t->by_ino, &n->by_ino, node_hash(n->ino));
 	if (n->ino >= t->next_ino && n->ino < INO_LIMIT) {
 		t->next_ino = n->ino + 1;
 	}
@@ -368,8 +378,8 @@ void tree_count_bytes(struct tree *t, struct node *n, uint64_t before)
 	uint64_t by = node_bytes(n) - before; /* unsigned: less is a sum that wraps */
 
 	t->bytes += n->is_counted ? by : 0;
-	if (!n->is_pending && n->names) {
-		n->names->parent->directory->bytes += by;
+	if (n->nlink > 0) {
+		node_directory(entry_parent(node_first_name(n)))->bytes += by;
 	}
 }
 
@@ -377,7 +387,7 @@ void tree_count_bytes(struct tree *t, struct node *n, uint64_t before)
  * but not until the kernel, too, has forgotten it. */
 void tree_count_node(struct tree *t, struct node *n)
 {
-	bool counts = n == t->root || n->n_open > 0 || (!n->is_pending && n->names);
+	bool counts = n == t->root || node_n_open(n) > 0 || n->nlink > 0;
 
 	if (counts != n->is_counted) {
 		n->is_counted = counts;
@@ -387,10 +397,10 @@ void tree_count_node(struct tree *t, struct node *n)
 
 void tree_collect(struct tree *t, struct node *n)
 {
-	if (n == t->root || n->refs > 0 || n->lookups > 0 || n->is_pending || n->names) {
+	if (n == t->root || n->refs > 0 || n->lookups > 0 || n->is_pending || n->nlink > 0) {
 		return;
 	}
-	table_remove(&t->by_ino, &n->by_ino);
+	index_remove(&t->by_ino, &n->by_ino, node_hash(n->ino));
 	node_destroy(n);
 }
 
@@ -401,7 +411,8 @@ bool tree_pend_node(
 {
 	struct pending *p = malloc(sizeof(*p) + name.size);
 
-	if (!p) {
+	if (!p || node_need_extra(n)) {
+		free(p);
 		return false;
 	}
 	p->node = n;
@@ -410,8 +421,8 @@ bool tree_pend_node(
 	p->name_size = (uint8_t)name.size;
 	memcpy(p->name, name.data, name.size);
 	table_insert(&t->pending, &p->by_name, hash_bytes(parent->ino, name.data, name.size));
-	parent->directory->n_pending++;
-	n->pending = p;
+	node_directory(parent)->n_pending++;
+	node_extra(n)->pending = p;
 	n->is_pending = true;
 	return true;
 }
@@ -440,15 +451,10 @@ void tree_pend_again(struct tree *t, struct node *n, const struct node *parent,
 	}
 	n->is_expired = false;
 	n->version = 0;
-	value_unref(n->value);
-	n->value = NULL;
+	value_unref(node_value(n));
+	node_put_value(n, NULL);
 	/* The line that makes it anew has no attributes but those that are set by then. */
-	if (n->extra) {
-		xattr_destroy_all(n->extra->xattrs);
-		free(n->extra->action);
-		free(n->extra);
-		n->extra = NULL;
-	}
+	node_clear_attributes(n);
 	tree_count_bytes(t, n, before);
 }
 
@@ -476,14 +482,15 @@ void tree_unpend(struct tree *t, struct node *n)
 	struct node *parent;
 
 	if (n->is_pending) {
-		parent = tree_node(t, n->pending->parent);
+		parent = tree_node(t, node_pending(n)->parent);
 		if (parent) {
-			parent->directory->n_pending--;
+			node_directory(parent)->n_pending--;
 		}
-		table_remove(&t->pending, &n->pending->by_name);
-		free(n->pending);
-		n->names = NULL;
+		table_remove(&t->pending, &node_pending(n)->by_name);
+		free(node_pending(n));
+		node_extra(n)->pending = NULL;
 		n->is_pending = false;
+		node_settle_extra(n);
 	}
 }
 
@@ -491,56 +498,80 @@ void tree_unpend(struct tree *t, struct node *n)
 
 void tree_remember(struct node *n)
 {
-	n->lookups++;
+	n->lookups += n->lookups < NODE_LOOKUPS_MAX;
 }
 
 void tree_forget(struct tree *t, struct node *n, uint64_t count)
 {
-	n->lookups = count < n->lookups ? n->lookups - (uint32_t)count : 0;
+	if (n->lookups < NODE_LOOKUPS_MAX) {
+		n->lookups -= count < n->lookups ? count : n->lookups;
+	}
 	tree_collect(t, n);
 }
 
 void tree_ref(struct node *n)
 {
-	n->refs++;
+	n->refs += n->refs < NODE_REFS_MAX;
 }
 
-void tree_unref(struct tree *t, struct node *n, uint64_t count)
+void tree_unpin(struct node *n)
 {
-	n->refs = count < n->refs ? n->refs - (uint32_t)count : 0;
+	n->refs -= n->refs > 0 && n->refs < NODE_REFS_MAX;
+}
+
+void tree_unref(struct tree *t, struct node *n)
+{
+	tree_unpin(n);
 	tree_collect(t, n);
+}
+
+/* A log may have more changes of what is there than a snapshot, and its beginning is not like
+ * its end: by no more than this factor at a time. */
+#define EXPECT_MOST 4
+
+static void expect(struct index *x, uint64_t done, uint64_t total)
+{
+	uint64_t most = EXPECT_MOST * (uint64_t)x->n_items;
+	double expected = (double)x->n_items * (double)total / (double)done;
+
+	if (done > 0 && x->n_items >= x->n_buckets) {
+		index_expect(x, expected < (double)most ? (size_t)expected : most);
+	}
+}
+
+void tree_expect(struct tree *t, uint64_t done, uint64_t total)
+{
+	expect(&t->by_ino, done, total);
+	expect(&t->by_name, done, total);
 }
 
 /* --- the whole ------------------------------------------------------------ */
 
 int tree_init(struct tree *t, uid_t uid, gid_t gid, mode_t mode, int64_t now)
 {
+	uint32_t owner = OWNER_ROOT;
+
 	*t = (struct tree){.next_ino = INO_FIRST};
-	if (table_init(&t->by_ino) || table_init(&t->by_name) || table_init(&t->pending) ||
-		table_init(&t->locks) ||
+	if (index_init(&t->by_ino, hash_of_node) || index_init(&t->by_name, hash_of_entry) ||
+		table_init(&t->pending) || table_init(&t->locks) || expiry_init(&t->expiry) ||
+		owner_get(uid, gid, &owner) ||
 		!(t->root = node_create(INO_ROOT, S_IFDIR | (mode & 07777)))) {
+		owner_unref(owner);
 		tree_finish(t);
 		return -ENOMEM;
 	}
-	t->root->uid = uid;
-	t->root->gid = gid;
-	t->root->created = t->root->changed = t->root->mtime = t->root->atime = now;
-	table_insert(&t->by_ino, &t->root->by_ino, hash_number(INO_ROOT));
+	node_set_owner(t->root, owner);
+	t->root->created = t->root->changed = t->root->mtime = now;
+	index_insert(&t->by_ino, &t->root->by_ino, node_hash(INO_ROOT));
 	tree_count_node(t, t->root);
 	return 0;
 }
 
 static void destroy_node_and_names(struct node *n)
 {
-	if (n->is_pending) {
-		free(n->pending);
-	} else {
-		while (n->names) {
-			struct entry *next = n->names->next_name;
-
-			entry_destroy(n->names);
-			n->names = next;
-		}
+	free(node_pending(n));
+	for (uint32_t i = 0; i < n->nlink; i++) {
+		entry_destroy(node_name(n, i));
 	}
 	node_destroy(n);
 }
@@ -548,17 +579,17 @@ static void destroy_node_and_names(struct node *n)
 void tree_finish(struct tree *t)
 {
 	for (size_t i = 0; i < t->by_ino.n_buckets; i++) {
-		struct table_link *l = table_bucket(&t->by_ino, i);
+		struct indexed *item = index_bucket(&t->by_ino, i);
 
-		while (l) {
-			struct table_link *next = l->next;
+		while (item) {
+			struct indexed *next = index_next(item);
 
-			destroy_node_and_names(container_of(l, struct node, by_ino));
-			l = next;
+			destroy_node_and_names(node_of(item));
+			item = next;
 		}
 	}
-	table_finish(&t->by_ino);
-	table_finish(&t->by_name);
+	index_finish(&t->by_ino);
+	index_finish(&t->by_name);
 	table_finish(&t->pending);
 	for (size_t i = 0; i < t->locks.n_buckets; i++) {
 		struct table_link *l;

@@ -25,8 +25,8 @@ struct moment {
 };
 
 struct tree {
-	struct table by_ino;
-	struct table by_name; /* every entry, by namespace and name */
+	struct index by_ino;
+	struct index by_name; /* every entry, by namespace and name */
 	struct table pending; /* keys that are being made, the same way */
 	struct node *root;
 	struct expiry expiry; /* on the scale of clock_elapsed; while replaying, of the wall clock */
@@ -114,8 +114,10 @@ void tree_remember(struct node *n);
 void tree_forget(struct tree *t, struct node *n, uint64_t count);
 /* Handles' and operations'. */
 void tree_ref(struct node *n);
+/* Gives one back; the node stays. */
+void tree_unpin(struct node *n);
 /* Frees a node without names when the last reference goes. */
-void tree_unref(struct tree *t, struct node *n, uint64_t count);
+void tree_unref(struct tree *t, struct node *n);
 
 /* --- names, for apply.c -------------------------------------------------- */
 
@@ -154,6 +156,7 @@ struct prepared {
 	struct extra *extra;
 	struct policy *policy;
 	struct lock *lock;
+	uint32_t owner; /* HAS_OWNER */
 	char *action;
 	struct prepared_link {
 		struct entry *entry;
@@ -177,6 +180,9 @@ void tree_apply(struct tree *t, const struct transition *tr, struct prepared *pr
  * has written (a whole line may still be nonsense) a change may take away what a later
  * one was prepared for. 0 or -ENOMEM; then a part of it may be applied. */
 int tree_replay(struct tree *t, const struct transition *tr, struct moment now);
+
+/* In between: `done` bytes of `total` are replayed; makes room ahead for what will come. */
+void tree_expect(struct tree *t, uint64_t done, uint64_t total);
 
 /* After the replay: gives namespaces whose own lines were lost the names they
  * had, and turns deadlines from the wall clock's scale to that of `now`. 0 or

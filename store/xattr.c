@@ -46,7 +46,9 @@ static const struct deadline *deadline_of(const struct store *s, const struct no
 	if (lock) {
 		return expiry_get(&s->tree.expiry, lock->entry);
 	}
-	for (const struct entry *e = n->is_pending ? NULL : n->names; e; e = e->next_name) {
+	for (uint32_t i = 0; i < n->nlink; i++) {
+		const struct entry *e = node_name(n, i);
+
 		const struct deadline *d = expiry_get(&s->tree.expiry, e);
 
 		if (d && (!soonest || d->at < soonest->at)) {
@@ -94,22 +96,22 @@ static int get_modified(struct store *s, const struct node *n, struct buffer *ou
 static int get_revision(struct store *s, const struct node *n, struct buffer *out)
 {
 	(void)s;
-	return buffer_printf(out, "%" PRIu64, n->is_pending ? 0 : n->revision);
+	return buffer_printf(out, "%" PRIu64, n->is_pending ? 0 : (uint64_t)n->revision);
 }
 
 static int get_version(struct store *s, const struct node *n, struct buffer *out)
 {
 	(void)s;
-	return buffer_printf(out, "%" PRIu64, n->version);
+	return buffer_printf(out, "%" PRIu64, (uint64_t)n->version);
 }
 
 static int get_action(struct store *s, const struct node *n, struct buffer *out)
 {
 	(void)s;
-	if (!n->extra || !n->extra->action) {
+	if (!node_extra(n) || !node_extra(n)->action) {
 		return STORE_NO_ATTRIBUTE;
 	}
-	return buffer_append_string(out, n->extra->action);
+	return buffer_append_string(out, node_extra(n)->action);
 }
 
 static int get_token(struct store *s, const struct node *n, struct buffer *out)
@@ -137,7 +139,7 @@ static void set_attributes(struct store *s, const struct store_caller *caller, s
 static struct staged *stage_of(struct store *s, const struct store_caller *caller,
 	struct node *n)
 {
-	struct handle *h = n->handles ? handle_of(s, caller, n) : NULL;
+	struct handle *h = node_handles(n) ? handle_of(s, caller, n) : NULL;
 
 	return h ? &h->staged : NULL;
 }
@@ -204,7 +206,7 @@ static int plan_increment(struct op *op)
 	if (!store_usable(op->s, op->node)) {
 		return STORE_NOT_FOUND;
 	}
-	rc = update_increment(value_bytes(op->node->value), buffer_bytes(&op->data), &out);
+	rc = update_increment(value_bytes(node_value(op->node)), buffer_bytes(&op->data), &out);
 	value = rc ? NULL : value_take(&out);
 	buffer_finish(&out);
 	return rc ? rc : value ? plan_value(op, value, true) : -ENOMEM;
@@ -219,7 +221,7 @@ static int plan_update(struct op *op)
 	if (!store_usable(op->s, op->node)) {
 		return STORE_NOT_FOUND;
 	}
-	rc = update_apply(value_bytes(op->node->value), buffer_bytes(&op->data), &out);
+	rc = update_apply(value_bytes(node_value(op->node)), buffer_bytes(&op->data), &out);
 	value = rc ? NULL : value_take(&out);
 	buffer_finish(&out);
 	return rc ? rc : value ? plan_value(op, value, true) : -ENOMEM;
@@ -274,7 +276,7 @@ static void set_cas(struct store *s, const struct store_caller *caller, struct n
 	const char *colon = value.size ? memchr(value.data, ':', value.size) : NULL;
 	struct bytes number = bytes_of(value.data,
 		colon ? (size_t)(colon - value.data) : value.size);
-	struct handle *h = n->handles ? handle_of(s, caller, n) : NULL;
+	struct handle *h = node_handles(n) ? handle_of(s, caller, n) : NULL;
 	struct op *op;
 	uint64_t revision;
 
@@ -315,7 +317,7 @@ static int plan_held(struct op *op, enum change_type type, struct change **c, st
 		return STORE_LOST;
 	}
 	*c = op_change(op, type, op->node->ino);
-	return *c ? op_place(op, (*e)->parent, entry_name(*e), &(*c)->place) : -ENOMEM;
+	return *c ? op_place(op, entry_parent((*e)), entry_name(*e), &(*c)->place) : -ENOMEM;
 }
 
 static int plan_refresh(struct op *op)
@@ -488,7 +490,7 @@ static bool is_there(const struct handle *h, const struct node *n, struct bytes 
 static void set_own(struct store *s, const struct store_caller *caller, struct node *n,
 	struct bytes name, const struct bytes *value, int flags, struct store_reply reply)
 {
-	struct handle *h = n->handles ? handle_of(s, caller, n) : NULL;
+	struct handle *h = node_handles(n) ? handle_of(s, caller, n) : NULL;
 	struct staged own = {0}, *to = h ? &h->staged : &own;
 	struct xattr *x = xattr_create(name, value ? *value : bytes_of("", 0));
 	struct xattr **list = value ? &to->xattrs : &to->removed;
@@ -564,13 +566,17 @@ static int may_end(const struct store *s, const struct store_caller *caller,
 	const struct entry *lock = NULL;
 	int rc = 0;
 
-	for (const struct entry *e = n->is_pending ? NULL : n->names; e && !lock; e = e->next_name) {
+	for (uint32_t i = 0; i < n->nlink && !lock; i++) {
+		const struct entry *e = node_name(n, i);
+
 		lock = tree_lock(&s->tree, e) ? e : NULL;
 	}
 	if (lock) {
 		return permission_to_remove(s, caller, lock);
 	}
-	for (const struct entry *e = n->is_pending ? NULL : n->names; e && !rc; e = e->next_name) {
+	for (uint32_t i = 0; i < n->nlink && !rc; i++) {
+		const struct entry *e = node_name(n, i);
+
 		rc = permission_to_remove(s, caller, e);
 	}
 	return rc;
@@ -644,7 +650,7 @@ int store_getxattr(struct store *s, const struct store_caller *caller, uint64_t 
 	if (row) {
 		return row->get ? row->get(s, n, out) : STORE_NO_ATTRIBUTE;
 	}
-	h = n->handles ? handle_of(s, caller, n) : NULL;
+	h = node_handles(n) ? handle_of(s, caller, n) : NULL;
 	if (h) {
 		x = xattr_find(h->staged.xattrs, b);
 	}
@@ -669,7 +675,7 @@ int store_listxattr(struct store *s, const struct store_caller *caller, uint64_t
 	if (!n || !store_usable(s, n)) {
 		return STORE_NOT_FOUND;
 	}
-	h = n->handles ? handle_of(s, caller, n) : NULL;
+	h = node_handles(n) ? handle_of(s, caller, n) : NULL;
 	for (const struct xattr *x = h ? h->staged.xattrs : NULL; x; x = x->next) {
 		if (buffer_append(out, x->name, x->name_size + 1u)) {
 			return -ENOMEM;

@@ -2,11 +2,12 @@
  * Copyright (c) 2026 The cubbyfs authors */
 
 /* The program's malloc comes before the libraries', so json-c and libc call this
- * one too. It hands on to the next one, which is a sanitizer's where there is
+ * one too, and base/slab.c asks. It hands on to the next one, which is a sanitizer's where there is
  * one. */
 #include "failing.h"
 
 #include "../unit/fault_disk.h"
+#include "base/slab.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -19,10 +20,13 @@
 static _Thread_local volatile bool armed, failed;
 static _Thread_local volatile uint64_t left;
 
+static bool fails(void);
+
 void failing_arm(uint64_t nth)
 {
 	failed = false;
 	left = nth;
+	slab_fails = fails;
 	armed = true;
 }
 

@@ -48,6 +48,7 @@ static void against_a_model(void **state)
 	uint64_t random = 5;
 
 	(void)state;
+	assert_int_equal(expiry_init(&d.x), 0);
 	for (int i = 0; i < ENTRIES; i++) {
 		d.entries[i] = entry_create(bytes_of("e", 1));
 		d.at[i] = -1;

@@ -29,17 +29,17 @@ static void add(unsigned number)
 	assert_int_equal(tree_reserve(dir, 1), 0);
 	e = entry_create(bytes_of(name, (size_t)size));
 	tree_attach(&tree, dir, e, n);
-	assert_true(e->cookie > last_cookie);
-	assert_true(e->cookie <= COOKIES);
-	last_cookie = e->cookie;
-	by_cookie[e->cookie] = e;
+	assert_true(entry_cookie(e) > last_cookie);
+	assert_true(entry_cookie(e) <= COOKIES);
+	last_cookie = entry_cookie(e);
+	by_cookie[entry_cookie(e)] = e;
 }
 
 static void drop(struct entry *e)
 {
-	struct node *n = e->node;
+	struct node *n = entry_node(e);
 
-	by_cookie[e->cookie] = NULL;
+	by_cookie[entry_cookie(e)] = NULL;
 	tree_detach(&tree, e);
 	tree_collect(&tree, n);
 }
@@ -76,9 +76,9 @@ static void cookies(void **state)
 			drop(e ? e : tree_next(dir, 0));
 			live--;
 		}
-		assert_int_equal(dir->directory->n_live, live);
+		assert_int_equal(node_directory(dir)->n_live, live);
 		/* Room is not lost to names that have gone. */
-		assert_true(dir->directory->n_slots <= 2 * live + 33);
+		assert_true(node_directory(dir)->n_slots <= 2 * live + 33);
 		check_from(test_random(&random) % (last_cookie + 2));
 	}
 	for (uint64_t cookie = 0; cookie <= last_cookie; cookie++) {
