@@ -24,13 +24,12 @@ struct keep;
 
 /* What there is, in one list, so that no two mean the same. The numbers, and
  * what is under them, are KEEP_FORMAT's. */
-#define KEEP_FORMAT 1
+#define KEEP_FORMAT 2
 enum keep_kind {
 	KEEP_COUNTERS = 1, /* store/handover.c, from here */
 	KEEP_HANDLE,
 	KEEP_STAGE,
-	KEEP_SEEN,
-	KEEP_BASE,
+	KEEP_VALUE,
 	KEEP_NODE,
 	KEEP_INTENT,
 	KEEP_GUARD,

@@ -179,9 +179,9 @@ static int locate(const char *directory, int *id, char *path, size_t size)
 }
 
 /* The mount of that id, or one of that device if it is 0; with `point`, only if it is there. */
-static int find(struct mountinfo *m, const char *file, int id, dev_t device, const char *point)
+static int find(struct mountinfo *m, int id, dev_t device, const char *point)
 {
-	_cleanup_file_ FILE *f = fopen(file, "re");
+	_cleanup_file_ FILE *f = fopen("/proc/self/mountinfo", "re");
 	_cleanup_free_ char *line = NULL;
 	size_t size = 0;
 	int r;
@@ -212,24 +212,19 @@ int mountinfo_find(struct mountinfo *m, const char *directory)
 
 	*m = (struct mountinfo){0};
 	r = locate(directory, &id, path, sizeof(path));
-	return r < 0 ? r : find(m, "/proc/self/mountinfo", id, 0, path);
+	return r < 0 ? r : find(m, id, 0, path);
 }
 
-int mountinfo_of_id(struct mountinfo *m, pid_t process, int id)
+int mountinfo_of_id(struct mountinfo *m, int id)
 {
-	char file[64] = "/proc/self/mountinfo";
-
 	*m = (struct mountinfo){0};
-	if (process) {
-		snprintf(file, sizeof(file), "/proc/%ld/mountinfo", (long)process);
-	}
-	return find(m, file, id, 0, NULL);
+	return find(m, id, 0, NULL);
 }
 
 int mountinfo_of_device(struct mountinfo *m, dev_t device)
 {
 	*m = (struct mountinfo){0};
-	return find(m, "/proc/self/mountinfo", 0, device, NULL);
+	return find(m, 0, device, NULL);
 }
 
 void mountinfo_finish(struct mountinfo *m)

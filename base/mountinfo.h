@@ -31,8 +31,8 @@ int mountinfo_parse(struct mountinfo *m, const char *line);
  * is no mount's root, or a negative errno. */
 int mountinfo_find(struct mountinfo *m, const char *directory);
 
-/* The mount of that id, as `process` (0: the caller) sees it. Results as above. */
-int mountinfo_of_id(struct mountinfo *m, pid_t process, int id);
+/* The mount of that id. Results as above. */
+int mountinfo_of_id(struct mountinfo *m, int id);
 
 /* One of the mounts of a file system that the caller sees. Results as above. */
 int mountinfo_of_device(struct mountinfo *m, dev_t device);

@@ -87,7 +87,7 @@ static int path_inside(int fd, char **inside)
 		return -errno;
 	}
 	path[length] = '\0';
-	rc = mountinfo_of_id(&m, 0, control_mount_id(fd));
+	rc = mountinfo_of_id(&m, control_mount_id(fd));
 	if (rc) {
 		return rc < 0 ? rc : -ENOTSUP;
 	}

@@ -129,7 +129,7 @@ static void check_mount(struct watch *w)
 {
 	struct mountinfo m;
 
-	if (mountinfo_of_id(&m, 0, w->mount_id) == MOUNTINFO_NONE) {
+	if (mountinfo_of_id(&m, w->mount_id) == MOUNTINFO_NONE) {
 		go_away(w);
 	}
 	mountinfo_finish(&m);

@@ -119,7 +119,7 @@ int replace_worker(const char *dir, const char *version)
 {
 	int64_t until = clock_elapsed(&clock_system) + PATIENCE;
 	struct served before, after;
-	uid_t owner;
+	uid_t owner = 0;
 	int r = find_owner(dir, &owner);
 
 	r = r ? r : look(dir, &before);

@@ -9,13 +9,14 @@
 
 #include <errno.h>
 
-int handle_table_init(struct handle_table *t)
+int handle_table_init(struct handle_table *t, struct keep *keep)
 {
 	int rc;
 
 	*t = (struct handle_table){.next_id = 1};
 	rc = table_init(&t->by_id);
-	return rc ? rc : table_init(&t->by_node);
+	rc = rc ? rc : table_init(&t->by_node);
+	return rc ? rc : kept_values_init(&t->kept, keep);
 }
 
 void handle_table_finish(struct store *s)
@@ -31,6 +32,7 @@ void handle_table_finish(struct store *s)
 	}
 	table_finish(t);
 	table_finish(&s->handles.by_node);
+	kept_values_finish(&s->handles.kept);
 	buffer_finish(&s->handles.image);
 }
 
@@ -227,13 +229,24 @@ void handle_count(struct store *s, struct handle *h, size_t before, size_t after
 	}
 }
 
+void handle_set_base(struct handle *h, struct value *base, uint64_t version)
+{
+	if (h->account) {
+		h->account->bases += value_size(base);
+		h->account->bases -= value_size(h->base);
+	}
+	value_ref(base);
+	value_unref(h->base);
+	h->base = base;
+	h->base_version = version;
+	h->base_is_kept = false;
+}
+
 void handle_drop(struct store *s, struct handle *h)
 {
 	handle_count(s, h, h->stage.size + h->staged.xattr_bytes, 0);
 	buffer_finish(&h->stage);
-	value_unref(h->base);
-	h->base = NULL;
-	h->base_is_kept = false;
+	handle_set_base(h, NULL, 0);
 	staged_finish(&h->staged);
 	h->has_stage = h->truncated = h->written = h->merges = false;
 }
@@ -294,10 +307,7 @@ void handle_rebase(struct store *s, struct handle *h)
 	handle_count(s, h, h->stage.size, merged.size);
 	buffer_finish(&h->stage);
 	h->stage = merged;
-	value_unref(h->base);
-	h->base = value_ref(node_value(h->node));
-	h->base_version = h->node->version;
-	h->base_is_kept = false;
+	handle_set_base(h, node_value(h->node), h->node->version);
 	handover_touch_stage(s, h, 0, h->stage.size);
 }
 
@@ -326,18 +336,19 @@ static bool is_past_limit(struct store *s, const struct handle *h, uint64_t more
 int handle_resize(struct store *s, struct handle *h, uint64_t size)
 {
 	struct node *home = store_home(s, h->node);
-	struct bytes old;
+	struct bytes old = h->has_stage ? bytes_of(NULL, 0) : handle_base(h);
 	size_t before;
 	int rc;
 
 	if (size > store_max_value(s, home)) {
 		return give_up(s, h, STORE_TOO_LARGE);
 	}
-	if (size > h->stage.size && is_past_limit(s, h, size - h->stage.size)) {
+	if ((size > h->stage.size && is_past_limit(s, h, size - h->stage.size)) ||
+		(h->account && old.size > 0 &&
+			quota_is_full(&s->quota, h->account->bases, old.size, s->quota.max_kept))) {
 		return give_up(s, h, STORE_FULL);
 	}
 	if (!h->has_stage) {
-		old = handle_base(h);
 		if (old.size > size) {
 			old.size = size;
 		}
@@ -348,9 +359,8 @@ int handle_resize(struct store *s, struct handle *h, uint64_t size)
 		}
 		buffer_append(&h->stage, old.data, old.size);
 		handle_count(s, h, 0, h->stage.size);
-		h->base = value_ref(h->n_commits > 0 ? h->committing : node_value(h->node));
-		h->base_version = h->n_commits > 0 ? UINT64_MAX : h->node->version;
-		h->base_is_kept = false;
+		handle_set_base(h, h->n_commits > 0 ? h->committing : node_value(h->node),
+			h->n_commits > 0 ? UINT64_MAX : h->node->version);
 		h->has_stage = true;
 		handover_touch_stage(s, h, 0, h->stage.size);
 	}
@@ -495,7 +505,7 @@ void handle_commit(struct store *s, const struct store_caller *caller, struct ha
 	}
 	if (h->merges && !h->truncated) {
 		op->merges = true;
-		op->base = steal_pointer(&h->base);
+		op->base = value_ref(h->base);
 	}
 	h->n_commits++;
 	value_unref(h->committing);

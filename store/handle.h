@@ -6,6 +6,7 @@
 #pragma once
 
 #include "base/table.h"
+#include "store/kept_value.h"
 #include "store/op.h"
 
 #include <fcntl.h>
@@ -52,8 +53,8 @@ struct handle {
 	struct handle *next_touched;
 	size_t touched_from, touched_to; /* of the stage */
 	bool is_touched, stage_is_kept;
-	bool seen_is_kept, keeps_seen; /* what is seen; something, be it not that any more */
-	bool base_is_kept, keeps_base;
+	struct kept_value *keeps_seen, *keeps_base; /* as the keep has it, be they not that any more */
+	bool seen_is_kept, base_is_kept; /* they are */
 };
 
 struct handle_table {
@@ -61,10 +62,11 @@ struct handle_table {
 	uint64_t next_id;
 	uint64_t staged_bytes;
 	struct handle *touched; /* handover.c */
+	struct kept_values kept;
 	struct buffer image;
 };
 
-int handle_table_init(struct handle_table *t);
+int handle_table_init(struct handle_table *t, struct keep *keep);
 void handle_table_finish(struct store *s);
 
 /* Opens; NULL without memory. */
@@ -122,6 +124,10 @@ int handle_resize(struct store *s, struct handle *h, uint64_t size);
  * also if nothing is. `notice`: whether a close will still tell of it. */
 void handle_commit(struct store *s, const struct store_caller *caller, struct handle *h,
 	enum store_notice_kind notice, bool durable, const uint64_t *revision, struct store_reply reply);
+
+/* What a stage stands on from now on, of that version of the node: counted, and a reference
+ * is taken. */
+void handle_set_base(struct handle *h, struct value *base, uint64_t version);
 
 /* Throws away what is staged. */
 void handle_drop(struct store *s, struct handle *h);

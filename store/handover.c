@@ -58,15 +58,13 @@ void handover_touch_stage(struct store *s, struct handle *h, size_t start, size_
 }
 
 /* Those that it does not need any more. */
-static void drop_values(struct keep *k, struct handle *h)
+static void drop_values(struct store *s, struct handle *h)
 {
-	if (h->keeps_seen && !h->seen_is_kept) {
-		keep_drop(k, KEEP_SEEN, h->id);
-		h->keeps_seen = false;
+	if (!h->seen_is_kept) {
+		kept_value_use(&s->handles.kept, &h->keeps_seen, NULL);
 	}
-	if (h->keeps_base && !h->base_is_kept) {
-		keep_drop(k, KEEP_BASE, h->id);
-		h->keeps_base = false;
+	if (!h->base_is_kept) {
+		kept_value_use(&s->handles.kept, &h->keeps_base, NULL);
 	}
 }
 
@@ -89,7 +87,7 @@ void handover_drop(struct store *s, struct handle *h)
 		keep_drop(k, KEEP_STAGE, h->id);
 	}
 	h->seen_is_kept = h->base_is_kept = false;
-	drop_values(k, h);
+	drop_values(s, h);
 	if (h->node->is_kept && node_n_open(h->node) == 1) {
 		h->node->is_kept = false;
 		keep_drop(k, KEEP_NODE, h->node->ino);
@@ -158,8 +156,8 @@ static void put_handle(struct store *s, struct handle *h)
 	image.has_ttl = h->staged.has_ttl;
 	image.has_mtime = h->staged.has_mtime;
 	image.has_atime = h->staged.has_atime;
-	image.seen_is_kept = h->seen_is_kept;
-	image.base_is_kept = h->base_is_kept;
+	image.kept_seen = h->seen_is_kept ? h->keeps_seen->id : 0;
+	image.kept_base = h->base_is_kept ? h->keeps_base->id : 0;
 	out->size = 0;
 	rc = buffer_append(out, &image, sizeof(image));
 	rc = rc ? rc : image_put_text(out, h->staged.action);
@@ -170,7 +168,7 @@ static void put_handle(struct store *s, struct handle *h)
 		return;
 	}
 	put_stage(k, h);
-	drop_values(k, h);
+	drop_values(s, h);
 	keep_put(k, KEEP_HANDLE, h->id, buffer_bytes(out));
 }
 
@@ -209,23 +207,25 @@ void store_publish(struct store *s)
 	keep_publish(k);
 }
 
+static bool keep_for(struct store *s, const struct node *n, struct kept_value **user)
+{
+	kept_value_use(&s->handles.kept, user, kept_value_of(&s->handles.kept, n));
+	return *user != NULL;
+}
+
 /* A value that is about to be replaced: who is in the middle of it keeps it. One that is
  * appended to goes on in what comes. */
 static void keep_value(struct store *s, const struct node *n, bool is_appended_to)
 {
-	struct bytes value = value_bytes(node_value(n));
-
 	for (struct handle *h = handle_first(s, n); h; h = handle_next(h)) {
-		if (h->has_seen && h->seen == node_value(n) && h->next_offset < value.size &&
+		if (h->has_seen && h->seen == node_value(n) && h->next_offset < value_size(node_value(n)) &&
 			!h->seen_is_kept && !is_appended_to) {
-			h->seen_is_kept = h->keeps_seen = true;
+			h->seen_is_kept = keep_for(s, n, &h->keeps_seen);
 			handover_touch(s, h);
-			keep_put(s->config.keep, KEEP_SEEN, h->id, value);
 		}
 		if (h->has_stage && h->base && h->base == node_value(n) && !h->base_is_kept) {
-			h->base_is_kept = h->keeps_base = true;
+			h->base_is_kept = keep_for(s, n, &h->keeps_base);
 			handover_touch(s, h);
-			keep_put(s->config.keep, KEEP_BASE, h->id, value);
 		}
 	}
 }

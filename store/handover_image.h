@@ -10,6 +10,7 @@
 /* Followed by the staged action, and the attributes that are set and that are removed. */
 struct handle_image {
 	uint64_t ino, next_offset, seen_version, base_version, stage_size;
+	uint64_t kept_seen, kept_base; /* which values; 0: none */
 	uint64_t request, read_request;
 	int64_t written_at, changed_at;
 	int64_t ttl, mtime, atime;
@@ -18,7 +19,6 @@ struct handle_image {
 	int32_t flags, error;
 	bool has_seen, is_lost, has_stage, has_base, merges, truncated, written, makes;
 	bool has_ttl, has_mtime, has_atime;
-	bool seen_is_kept, base_is_kept;
 };
 
 struct counters {

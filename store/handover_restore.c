@@ -108,20 +108,21 @@ static void restore_node(void *arg, uint64_t ino, struct bytes b)
 	tree_add_node(&r->s->tree, n);
 }
 
-/* The value that a handle has of its node's, of that version. *is_kept: the handle says that
- * it is in the keep; then, whether it is: it may have come there when the change under
- * way began. *ok: it is known. Owned. */
+/* The value that a handle has of its node's, of that version. `kept`: which one in the keep
+ * the handle says that it is, or 0; it may have come there when the change under way began.
+ * *user is that one then. *ok: it is known. Borrowed. */
 static struct value *value_of_version(struct store *s, const struct handle *h, uint64_t version,
-	enum keep_kind kind, bool *is_kept, bool *ok)
+	uint64_t kept, struct kept_value **user, bool *ok)
 {
-	struct bytes kept;
+	struct kept_values *t = &s->handles.kept;
 
 	*ok = true;
-	if (!*is_kept && version == h->node->version) {
-		return value_ref(node_value(h->node));
+	if (!kept && version == h->node->version) {
+		return node_value(h->node);
 	}
-	*ok = *is_kept = keep_find(s->config.keep, kind, h->id, &kept);
-	return *ok && kept.size ? value_create(kept) : NULL;
+	kept_value_use(t, user, kept_value_find(t, kept, h->node->ino, version));
+	*ok = *user != NULL;
+	return *user ? (*user)->value : NULL;
 }
 
 static bool fill_handle(struct store *s, struct handle *h, const struct handle_image *i,
@@ -140,21 +141,17 @@ static bool fill_handle(struct store *s, struct handle *h, const struct handle_i
 	h->error = i->error;
 	h->makes = i->makes;
 	h->seen_version = i->seen_version;
-	h->base_version = i->base_version;
 	if (i->has_seen) {
-		bool is_kept = i->seen_is_kept;
-		struct value *seen =
-			value_of_version(s, h, i->seen_version, KEEP_SEEN, &is_kept, &ok);
+		struct value *seen = value_of_version(
+			s, h, i->seen_version, i->kept_seen, &h->keeps_seen, &ok);
 
 		handle_see_value(s, h, seen, i->seen_version);
-		value_unref(seen);
-		h->seen_is_kept = is_kept;
+		h->seen_is_kept = h->keeps_seen != NULL;
 		/* If it is not known it had been read to its end: the end is what is there. A
 		 * handle that writes begins anew. */
 		h->has_seen = ok || !handle_writes(h);
 	}
 	h->is_lost = i->is_lost;
-	h->keeps_seen = keep_find(s->config.keep, KEEP_SEEN, h->id, &stage);
 	h->has_stage = i->has_stage;
 	h->truncated = i->truncated;
 	h->written = i->written;
@@ -169,10 +166,11 @@ static bool fill_handle(struct store *s, struct handle *h, const struct handle_i
 		h->stage_is_kept = true;
 	}
 	if (i->has_stage && i->has_base) {
-		h->base_is_kept = i->base_is_kept;
-		h->base = value_of_version(s, h, i->base_version, KEEP_BASE, &h->base_is_kept, &ok);
+		handle_set_base(h,
+			value_of_version(s, h, i->base_version, i->kept_base, &h->keeps_base, &ok),
+			i->base_version);
+		h->base_is_kept = h->keeps_base != NULL;
 	}
-	h->keeps_base = keep_find(s->config.keep, KEEP_BASE, h->id, &stage);
 	h->staged.has_ttl = i->has_ttl;
 	h->staged.ttl = i->ttl;
 	h->staged.has_mtime = i->has_mtime;
@@ -316,11 +314,16 @@ int handover_restore(struct store *s)
 	if (!k) {
 		return 0;
 	}
+	r.rc = kept_values_restore(&s->handles.kept);
+	if (r.rc) {
+		return r.rc;
+	}
 	keep_each(k, KEEP_COUNTERS, restore_counters, &r);
 	keep_each(k, KEEP_NODE, restore_node, &r);
 	keep_each(k, KEEP_HANDLE, restore_handle, &r);
 	keep_each(k, KEEP_INTENT, restore_intent, &r);
 	keep_each(k, KEEP_NODE, drop_orphan, &r);
+	kept_values_settle(&s->handles.kept);
 	keep_each(k, KEEP_RANGE, restore_range, &r);
 	if (r.n_lost > 0) {
 		log_warning("%s: %u open files or locks could not be taken over", s->location,

@@ -23,7 +23,8 @@
 struct handle;
 struct node;
 
-/* Handles keep old values of so many times as many bytes as may be staged. */
+/* Handles keep old values of so many times as many bytes as may be staged: to read from, and
+ * as many that stages began as. */
 #define QUOTA_KEPT 4
 
 struct account {
@@ -33,6 +34,7 @@ struct account {
 	uint64_t open;   /* handles */
 	uint64_t locks;  /* ranges, and requests that wait */
 	uint64_t kept;   /* bytes of values that handles read from */
+	uint64_t bases;  /* bytes of values that stages began as */
 	struct handle *kept_first, *kept_last; /* those, in the order in which they began */
 };
 

@@ -344,7 +344,7 @@ int store_open(struct store **out, const struct store_config *config, char **err
 	s->location = strdup(config->location);
 	store_now(s);
 	s->opened = s->now.elapsed;
-	rc = s->location ? handle_table_init(&s->handles) : -ENOMEM;
+	rc = s->location ? handle_table_init(&s->handles, config->keep) : -ENOMEM;
 	rc = rc ? rc : quota_init(&s->quota, config);
 	rc = rc ? rc : advisory_init(&s->advisory, &s->quota);
 	rc = rc ? rc : tree_init(&s->tree, config->uid, config->gid, config->mode, 0);

@@ -215,13 +215,15 @@ EQUAL = [
 def events_of(directory, before, act):
     """What the change raises, as one string."""
     if before:
-        shell(directory, before)
-        time.sleep(0.05)        # the IN_MODIFY after the commit
+        with Inotify() as i:
+            i.add(directory)
+            shell(directory, before)
+            i.settle(0.2)       # with the IN_MODIFY after the commit
     with Inotify() as i:
         root = i.add(directory)
         key = i.add(directory + "/k") if before else None
         act(directory)
-        i.settle(0.1)
+        i.settle(0.2)
         words = []
         for e in i.read(0.0):
             at = "k" if e.watch == key else "/" + e.name.decode() if e.name else "."
