@@ -179,6 +179,7 @@ static bool make_way(const struct context *x, struct entry *e)
 	touch_namespace(x, entry_parent(e));
 	tree_detach(x->t, e);
 	node_directory(n)->hint = hint.data;
+	x->t->has_stand_ins = true;
 	return true;
 }
 
@@ -467,8 +468,7 @@ static void apply_remove(const struct context *x, const struct change *c)
 			n->is_lost = tree_lock(x->t, e) != NULL;
 			parent = entry_parent(e);
 			pend = node_handles(n) && !n->is_lost &&
-				(!node_first_name(parent) ||
-					tree_alive(x->t, node_first_name(parent), x->now.elapsed));
+				tree_namespace_alive(x->t, parent, x->now.elapsed);
 		}
 		remove_below(x, e, c->type == CHANGE_EXPIRE);
 		if (pend) {
@@ -476,7 +476,8 @@ static void apply_remove(const struct context *x, const struct change *c)
 		}
 		return;
 	}
-	if (n && node_is_directory(n) && node_directory(n)->hint && node_directory(n)->n_live == 0) {
+	if (n && node_is_directory(n) && node_directory(n)->hint &&
+		node_directory(n)->n_live == 0) {
 		tree_collect(x->t, n); /* a stand-in whose end has come */
 	}
 }
@@ -556,7 +557,8 @@ static void apply_exchange(const struct context *x, const struct change *c, stru
 
 	if (!a || !b || !p->entry2 || a == b || entry_parent(a)->ino != c->place.parent ||
 		!bytes_equal(entry_name(a), place_name(&c->place)) ||
-		is_above(entry_node(a), entry_parent(b)) || is_above(entry_node(b), entry_parent(a))) {
+		is_above(entry_node(a), entry_parent(b)) ||
+		is_above(entry_node(b), entry_parent(a))) {
 		x->t->unresolved++;
 		return;
 	}
@@ -790,7 +792,7 @@ static int restore_all(struct tree *t)
 {
 	struct node **list = NULL;
 	size_t n = 0;
-	int rc = list_stand_ins(t, &list, &n);
+	int rc = t->has_stand_ins ? list_stand_ins(t, &list, &n) : 0;
 
 	for (size_t i = 0; i < n && rc == 0; i++) {
 		rc = restore(t, list[i]);

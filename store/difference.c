@@ -62,11 +62,12 @@ struct look {
 /* The path of a namespace; of one that a damaged log has lost, where it was. */
 static int append_namespace(const struct node *n, struct buffer *out)
 {
+	const struct entry *e = node_first_name(n);
 	int rc;
 
-	if (node_first_name(n)) {
-		rc = append_namespace(entry_parent(node_first_name(n)), out);
-		rc = rc ? rc : buffer_append(out, node_first_name(n)->name, node_first_name(n)->name_size);
+	if (e) {
+		rc = append_namespace(entry_parent(e), out);
+		rc = rc ? rc : buffer_append(out, e->name, e->name_size);
 	} else if (node_directory(n)->hint && *node_directory(n)->hint) {
 		rc = buffer_append_string(out, node_directory(n)->hint);
 	} else {
@@ -145,7 +146,8 @@ static void note_below(struct look *x, const struct node *directory, size_t path
 		end = paths->size;
 		note(x, entry_node(e), start, own);
 		if (node_is_directory(entry_node(e))) {
-			note_below(x, entry_node(e), start, end - start, own | (flags & LEFT_EXPIRED));
+			note_below(x, entry_node(e), start, end - start,
+				own | (flags & LEFT_EXPIRED));
 		}
 	}
 }

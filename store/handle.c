@@ -274,7 +274,7 @@ bool handle_makes_anew(struct store *s, struct handle *h)
 	const struct entry *e = h && !h->node->is_pending ? node_first_name(h->node) : NULL;
 
 	if (!e || !h->has_stage || store_gone(s, h->node) != STORE_NOT_FOUND ||
-		(node_first_name(entry_parent(e)) && !tree_alive(&s->tree, node_first_name(entry_parent(e)), s->now.elapsed))) {
+		!tree_namespace_alive(&s->tree, entry_parent(e), s->now.elapsed)) {
 		return false;
 	}
 	store_sweep(s, h->node);

@@ -217,13 +217,15 @@ static bool keep_for(struct store *s, const struct node *n, struct kept_value **
  * appended to goes on in what comes. */
 static void keep_value(struct store *s, const struct node *n, bool is_appended_to)
 {
+	const struct value *value = node_value(n);
+
 	for (struct handle *h = handle_first(s, n); h; h = handle_next(h)) {
-		if (h->has_seen && h->seen == node_value(n) && h->next_offset < value_size(node_value(n)) &&
+		if (h->has_seen && h->seen == value && h->next_offset < value_size(value) &&
 			!h->seen_is_kept && !is_appended_to) {
 			h->seen_is_kept = keep_for(s, n, &h->keeps_seen);
 			handover_touch(s, h);
 		}
-		if (h->has_stage && h->base && h->base == node_value(n) && !h->base_is_kept) {
+		if (h->has_stage && h->base && h->base == value && !h->base_is_kept) {
 			h->base_is_kept = keep_for(s, n, &h->keeps_base);
 			handover_touch(s, h);
 		}
@@ -306,11 +308,12 @@ void handover_put_node(struct store *s, struct node *n)
 static bool is_made_anew(struct op *op, const struct entry *e)
 {
 	struct store *s = op->s;
-	const struct node *n = entry_node(e);
+	const struct node *n = entry_node(e), *parent = entry_parent(e);
 
-	return node_handles(n) && !node_is_directory(n) && n->nlink == 1 && !tree_lock(&s->tree, e) &&
-	       (!node_first_name(entry_parent(e)) || tree_alive(&s->tree, node_first_name(entry_parent(e)), op->moment.elapsed)) &&
-	       !tree_find_pending(&s->tree, entry_parent(e), entry_name(e));
+	return node_handles(n) && !node_is_directory(n) && n->nlink == 1 &&
+	       !tree_lock(&s->tree, e) &&
+	       tree_namespace_alive(&s->tree, parent, op->moment.elapsed) &&
+	       !tree_find_pending(&s->tree, parent, entry_name(e));
 }
 
 /* What is open of what a change takes away. If it has other names, those may go too. */

@@ -44,7 +44,8 @@ static bool decide_deadline(struct op *op, const struct entry *e, const struct n
 
 	if (op->staged.has_ttl) {
 		/* Of a lock that is a further name of something, the lock's is meant. */
-		if (e && !is_lock && tree_lock_of(&op->s->tree, entry_node(e), op->moment.elapsed)) {
+		if (e && !is_lock &&
+			tree_lock_of(&op->s->tree, entry_node(e), op->moment.elapsed)) {
 			return false;
 		}
 		ttl = op->staged.ttl;
@@ -411,7 +412,8 @@ static int create_pending(struct store *s, const struct store_caller *caller, st
 	if (rc) {
 		return rc;
 	}
-	rc = owner_get(caller->uid, parent->mode & S_ISGID ? node_gid(parent) : caller->gid, &owner);
+	rc = owner_get(caller->uid, parent->mode & S_ISGID ? node_gid(parent) : caller->gid,
+		&owner);
 	if (rc) {
 		return rc;
 	}

@@ -356,7 +356,8 @@ static int may_bring(struct op *op, const struct entry *e, const struct node *pa
 	if (!node_is_directory(n) && (!instead || node_is_directory(entry_node(instead)))) {
 		rc = quota_may_enter(op->s, parent);
 	}
-	return rc ? rc : quota_may_bring(op->s, parent, before, node_first_name(n) == e ? node_bytes(n) : 0);
+	return rc ? rc : quota_may_bring(op->s, parent, before,
+				 node_first_name(n) == e ? node_bytes(n) : 0);
 }
 
 /* Half of an exchange: what e is under its other name, if it is a lock. */
@@ -404,7 +405,8 @@ static int plan_rename(struct op *op)
 		return OP_NOTHING;
 	}
 	if ((node_is_directory(entry_node(from)) && is_below(to_parent, entry_node(from))) ||
-		(exchange && node_is_directory(entry_node(to)) && is_below(parent, entry_node(to)))) {
+		(exchange && node_is_directory(entry_node(to)) &&
+			is_below(parent, entry_node(to)))) {
 		return STORE_INVALID;
 	}
 	if (to && !exchange) {

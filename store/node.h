@@ -94,7 +94,7 @@ struct node {
 	uint64_t revision : 48;
 	uint64_t mode : 16;
 	uint64_t version : 48;
-	uint64_t nlink : 16; /* names; a directory's own "." and children's ".." are added by stat */
+	uint64_t nlink : 16; /* names; "." and ".." of directories are added by stat */
 	int64_t created, changed, mtime; /* wall clock, ns */
 	slab_ref content_ref; /* a key's or symlink's value (0: empty), a namespace's struct
 			   * directory, a device's number; if has_extra, that */
@@ -245,7 +245,9 @@ void node_set_atime(struct node *n, int64_t atime);
  * goes, the newest is the first from then on. */
 static inline struct entry *node_name(const struct node *n, uint32_t i)
 {
-	return slab_at(n->has_names ? ((struct name_list *)slab_at(n->names_ref))->entries[i] : n->names_ref);
+	const struct name_list *list = n->has_names ? slab_at(n->names_ref) : NULL;
+
+	return slab_at(list ? list->entries[i] : n->names_ref);
 }
 
 /* The first, or NULL. */

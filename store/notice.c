@@ -79,7 +79,7 @@ static void add_removal(struct op *op, const struct change *c)
 	if (!top || entry_node(top)->ino != c->ino) {
 		return;
 	}
-	in_expired = node_first_name(parent) && !tree_alive(&s->tree, node_first_name(parent), op->moment.elapsed);
+	in_expired = !tree_namespace_alive(&s->tree, parent, op->moment.elapsed);
 	for (struct entry *e = tree_lowest(top); e; e = tree_after(e, top)) {
 		struct stat st;
 

@@ -57,6 +57,7 @@ static struct node *make_stand_in(struct tree *t, const struct transition *tr,
 		node_destroy(n);
 		return NULL;
 	}
+	t->has_stand_ins = true;
 	node_set_owner(n, owner_ref(t->root->owner));
 	n->created = n->changed = n->mtime = tr->at;
 	n->revision = tr->revision;
@@ -126,13 +127,14 @@ static int prepare_node_names(struct tree *t, const struct transition *tr,
 	const struct prepared *prepared, size_t i)
 {
 	const struct change *c = &tr->changes[i];
-	struct node *n = find_node(t, prepared, i, c->ino);
+	bool is_first = i == 0 && prepared[0].node && c->n_links == 0;
+	struct node *n;
 
-	if (!n || node_is_directory(n) || (c->type != CHANGE_LINK && c->type != CHANGE_PUT) ||
-		(n->nlink == 0 && i == 0 && c->n_links == 0)) {
+	if (is_first || (c->type != CHANGE_LINK && c->type != CHANGE_PUT)) {
 		return 0;
 	}
-	return node_reserve_names(n, names_added(tr));
+	n = find_node(t, prepared, i, c->ino);
+	return n && !node_is_directory(n) ? node_reserve_names(n, names_added(tr)) : 0;
 }
 
 /* A new name at a place: an entry, and room for it. None if node `ino` has the

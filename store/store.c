@@ -132,8 +132,8 @@ int store_namespace(struct store *s, uint64_t ino, struct node **out)
 	if (!node_is_directory(n)) {
 		return STORE_NOT_DIRECTORY;
 	}
-	if (s->tree.n_mortal > 0 && node_first_name(n) &&
-		!tree_alive(&s->tree, node_first_name(n), clock_elapsed(s->config.clock))) {
+	if (s->tree.n_mortal > 0 &&
+		!tree_namespace_alive(&s->tree, n, clock_elapsed(s->config.clock))) {
 		return STORE_NOT_FOUND;
 	}
 	*out = n;
@@ -236,6 +236,7 @@ static int open_backend(struct store *s, char **error)
 static int plan_namespace(struct op *op)
 {
 	const struct node *n = op->node;
+	const struct entry *e;
 	struct change *c = op_change(op, CHANGE_PUT, n->ino);
 
 	if (!c) {
@@ -253,8 +254,8 @@ static int plan_namespace(struct op *op)
 	if (n == op->s->tree.root) {
 		return 0;
 	}
-	return node_first_name(n) ? op_place(op, entry_parent(node_first_name(n)), entry_name(node_first_name(n)), &c->place) :
-			  OP_NOTHING;
+	e = node_first_name(n);
+	return e ? op_place(op, entry_parent(e), entry_name(e), &c->place) : OP_NOTHING;
 }
 
 /* The root of a new store, and a lock namespace in it. All may use that, as they may

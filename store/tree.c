@@ -82,6 +82,13 @@ bool tree_alive(const struct tree *t, const struct entry *e, int64_t elapsed)
 	return false;
 }
 
+bool tree_namespace_alive(const struct tree *t, const struct node *n, int64_t elapsed)
+{
+	const struct entry *e = node_first_name(n);
+
+	return !e || tree_alive(t, e, elapsed);
+}
+
 struct entry *tree_find(const struct tree *t, const struct node *parent, struct bytes name,
 	int64_t elapsed)
 {

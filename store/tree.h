@@ -38,6 +38,7 @@ struct tree {
 	uint64_t next_ino;
 	uint64_t revision; /* of the last transition applied */
 	bool replaying;
+	bool has_stand_ins; /* or had: see prepare.c */
 
 	uint64_t n_keys, n_namespaces; /* names of either; the root is not counted */
 	uint64_t live_bytes;	       /* about what a snapshot of it takes in the log */
@@ -65,6 +66,8 @@ struct entry *tree_entry(const struct tree *t, const struct node *parent, struct
 /* Whether the deadline of the entry, if any, is still to come, and those of the
  * namespaces above it. */
 bool tree_alive(const struct tree *t, const struct entry *e, int64_t elapsed);
+/* The same of a namespace, which may be the root. */
+bool tree_namespace_alive(const struct tree *t, const struct node *n, int64_t elapsed);
 /* An entry that is alive, or NULL. */
 struct entry *tree_find(const struct tree *t, const struct node *parent, struct bytes name,
 	int64_t elapsed);
