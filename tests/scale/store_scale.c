@@ -8,6 +8,7 @@
  *   store_scale open DIR               seconds (of processor time, as all of them), resident bytes
  *   store_scale parse DIR              the same bytes only read, checked, and parsed
  *   store_scale each DIR [ROUNDS]      what a call costs among the keys that are there
+ *   store_scale expire DIR [KEYS]      what a TTL costs among so many, and to expire
  *   store_scale empty DIR              removes all keys; resident bytes before and after
  *   store_scale soak DIR SETS          sets on 1,000 keys, through compactions: what is used
  *                                      stays bounded */
@@ -422,6 +423,57 @@ static void do_each(const char *directory, uint64_t rounds)
 	sync_and_close(s);
 }
 
+static void set_ttl(struct store *s, uint64_t parent, uint64_t number, const char *ttl)
+{
+	struct answer a = {0};
+	int64_t lifetime;
+	struct stat st;
+	char name[32];
+
+	name_of(name, number);
+	must(store_lookup(s, &caller, parent, name, &st, &lifetime), "lookup");
+	store_setxattr(s, &caller, st.st_ino, "user.cubby.ttl", bytes_of_string(ttl), 0, ANSWER(&a));
+	await(s, &a, "setxattr");
+	store_forget(s, st.st_ino, 1);
+}
+
+static void do_expire(const char *directory, uint64_t keys)
+{
+	struct store *s = open_store(directory);
+	uint64_t parent = make_namespace(s, "mortal"), n = 0;
+	double start, t_ttl, t_again, t_expire;
+	char name[32];
+
+	for (uint64_t i = 0; i < keys; i++) {
+		name_of(name, i);
+		set(s, parent, name, bytes_of_string("a value"));
+	}
+	start = now();
+	for (uint64_t i = 0; i < keys; i++) {
+		set_ttl(s, parent, i * 7919 % keys, "1000000");
+	}
+	t_ttl = now() - start;
+	start = now();
+	for (uint64_t i = 0; i < keys; i++) {
+		char ttl[32];
+
+		snprintf(ttl, sizeof(ttl), "%" PRIu64, 2000000 - i * 31 % keys);
+		set_ttl(s, parent, i, ttl);
+	}
+	t_again = now() - start;
+	start = now();
+	for (uint64_t i = 0; i < keys; i += 2, n++) {
+		set_ttl(s, parent, i, "0");
+		while (store_tick(s) == 0) {
+			store_dispatch(s);
+		}
+	}
+	t_expire = now() - start;
+	printf("expire (ns): a TTL %.0f, another %.0f, expiry %.0f\n", t_ttl * 1e9 / (double)keys,
+		t_again * 1e9 / (double)keys, t_expire * 1e9 / (double)n);
+	sync_and_close(s);
+}
+
 static void do_empty(const char *directory)
 {
 	size_t fresh = resident(), full, empty;
@@ -566,6 +618,8 @@ int main(int argc, char **argv)
 		do_parse(argv[2]);
 	} else if (strcmp(what, "each") == 0) {
 		do_each(argv[2], number ? number : 100000);
+	} else if (strcmp(what, "expire") == 0) {
+		do_expire(argv[2], number ? number : 100000);
 	} else if (strcmp(what, "empty") == 0) {
 		do_empty(argv[2]);
 	} else if (strcmp(what, "soak") == 0 && number >= SOAK_SAMPLES) {
