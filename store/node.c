@@ -9,16 +9,11 @@
 
 static bool create_content(struct node *n, uint32_t mode)
 {
-	struct directory *d;
-
 	if (S_ISDIR(mode)) {
-		d = slab_allocate(sizeof(*d));
-		if (!d) {
-			return false;
-		}
-		d->next_cookie = 1;
-		n->content_ref = slab_ref_of(d);
-	} else if (S_ISCHR(mode) || S_ISBLK(mode)) {
+		n->content_ref = slab_ref_of(directory_create());
+		return n->content_ref != 0;
+	}
+	if (S_ISCHR(mode) || S_ISBLK(mode)) {
 		n->content_ref = slab_ref_of(slab_allocate(sizeof(uint64_t)));
 		return n->content_ref != 0;
 	}
@@ -54,17 +49,11 @@ static void destroy_names(struct node *n)
 
 void node_destroy(struct node *n)
 {
-	struct directory *d;
-
 	if (!n) {
 		return;
 	}
 	if (node_is_directory(n)) {
-		d = node_directory(n);
-		policy_destroy(d->policy);
-		free(d->slots);
-		free(d->hint);
-		slab_free(d, sizeof(*d));
+		directory_destroy(node_directory(n));
 	} else if (node_has_value(n)) {
 		value_unref(node_value(n));
 	} else {

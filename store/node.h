@@ -10,16 +10,16 @@
  * There may be tens of millions of either, and what they take is what a key costs. So they
  * come from base/slab.h and refer to each other in 32 bits, and what few nodes have, or for a
  * short time, is in a struct extra. A key with a name of 10 bytes and a value of 100 takes 72
- * bytes for its node, 20 + 10 for the entry, 4 + 100 for the value (value.c), 8 for its slot in
- * the namespace, and about 4 in either index (base/index.h). What is not plainly a member has
+ * bytes for its node, 20 + 10 for the entry, 4 + 100 for the value (value.c), all rounded up to
+ * eight; and about 4 in its namespace (directory.c) and in either index (base/index.h). What is not plainly a member has
  * a function below. */
 #pragma once
 
 #include "base/bytes.h"
 #include "base/index.h"
 #include "base/table.h"
+#include "store/directory.h"
 #include "store/owner.h"
-#include "store/policy.h"
 #include "store/value.h"
 
 #include <stdbool.h>
@@ -58,20 +58,6 @@ struct pending {
 	uint32_t n_commits; /* under way */
 	uint8_t name_size;
 	char name[];
-};
-
-/* The names in a namespace, in the order of their making. A slot is an entry,
- * or, with the lowest bit set, the cookie of one that has gone. */
-struct directory {
-	uintptr_t *slots;
-	size_t n_slots, capacity;
-	size_t n_live;
-	uint64_t next_cookie;
-	uint32_t n_directories;
-	uint32_t n_pending; /* keys that are being made in it */
-	uint64_t bytes;	    /* node_bytes of all nodes that have their first name in it */
-	struct policy *policy; /* NULL: none */
-	char *hint; /* replay: where it was, if its own line has not been seen; else NULL */
 };
 
 /* Several names of one node. */

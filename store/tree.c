@@ -2,14 +2,8 @@
  * Copyright (c) 2026 The cubbyfs authors */
 
 /* Where things are: nodes by number, entries by namespace and name, both in
- * tables that never pause to grow, and each namespace's entries in the order of
- * their making for readdir.
- *
- * A cookie (readdir's offset) is an entry's number in its namespace, given
- * when the name is made and never again. The slots are sorted by it, because
- * names are only ever added at the end; a name that goes leaves its cookie
- * behind, so that a search from any cookie still finds its place. When half
- * of the slots are such, they are closed up. */
+ * indexes that never pause to grow. What is in a namespace, in the order of its making, the
+ * namespace knows (directory.c). */
 #include "store/tree.h"
 
 #include "base/cleanup.h"
@@ -114,48 +108,14 @@ bool tree_attached(const struct tree *t, const struct node *n)
 	return n == t->root || n->nlink > 0;
 }
 
-static uint64_t slot_cookie(uintptr_t slot)
-{
-	return slot & 1 ? slot >> 1 : entry_cookie((const struct entry *)slot);
-}
-
-/* The first slot whose cookie is above `cookie`. */
-static size_t slot_after(const struct directory *d, uint64_t cookie)
-{
-	size_t low = 0, high = d->n_slots;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (slot_cookie(d->slots[middle]) <= cookie) {
-			low = middle + 1;
-		} else {
-			high = middle;
-		}
-	}
-	return low;
-}
-
 struct entry *tree_next(const struct node *directory, uint64_t cookie)
 {
-	const struct directory *d = node_directory(directory);
-
-	for (size_t i = slot_after(d, cookie); i < d->n_slots; i++) {
-		if (!(d->slots[i] & 1)) {
-			return (struct entry *)d->slots[i];
-		}
-	}
-	return NULL;
+	return directory_next(node_directory(directory), cookie);
 }
 
-struct entry *tree_last(struct node *directory)
+struct entry *tree_last(const struct node *directory)
 {
-	struct directory *d = node_directory(directory);
-
-	while (d->n_slots > 0 && d->slots[d->n_slots - 1] & 1) {
-		d->n_slots--;
-	}
-	return d->n_slots > 0 ? (struct entry *)d->slots[d->n_slots - 1] : NULL;
+	return directory_last(node_directory(directory));
 }
 
 struct entry *tree_lowest(struct entry *top)
@@ -181,11 +141,9 @@ struct entry *tree_after(const struct entry *e, const struct entry *top)
 
 bool tree_is_empty(const struct tree *t, const struct node *directory, int64_t elapsed)
 {
-	const struct directory *d = node_directory(directory);
-
-	for (size_t i = 0; d->n_live > 0 && i < d->n_slots; i++) {
-		if (!(d->slots[i] & 1) &&
-			tree_alive(t, (const struct entry *)d->slots[i], elapsed)) {
+	for (struct entry *e = tree_next(directory, 0); e;
+		e = tree_next(directory, entry_cookie(e))) {
+		if (tree_alive(t, e, elapsed)) {
 			return false;
 		}
 	}
@@ -275,37 +233,9 @@ void tree_set_lock(struct tree *t, struct entry *e, struct lock *lock)
 
 /* --- names --------------------------------------------------------------- */
 
-static void close_up(struct directory *d)
-{
-	size_t to = 0;
-
-	for (size_t i = 0; i < d->n_slots; i++) {
-		if (!(d->slots[i] & 1)) {
-			d->slots[to++] = d->slots[i];
-		}
-	}
-	d->n_slots = to;
-}
-
 int tree_reserve(struct node *directory, size_t n)
 {
-	struct directory *d = node_directory(directory);
-	size_t capacity = d->capacity ? d->capacity : 4;
-	uintptr_t *slots;
-
-	if (d->n_slots + n <= d->capacity) {
-		return 0;
-	}
-	while (capacity < d->n_slots + n) {
-		capacity *= 2;
-	}
-	slots = realloc(d->slots, capacity * sizeof(*slots));
-	if (!slots) {
-		return -ENOMEM;
-	}
-	d->slots = slots;
-	d->capacity = capacity;
-	return 0;
+	return directory_reserve(node_directory(directory), n);
 }
 
 static void count(struct tree *t, const struct node *n, const struct entry *e, int by)
@@ -330,16 +260,12 @@ void tree_attach(struct tree *t, struct node *parent, struct entry *e, struct no
 	}
 	e->parent_ref = slab_ref_of(parent);
 	e->node_ref = slab_ref_of(n);
-	e->cookie_low = (uint32_t)d->next_cookie;
-	e->cookie_high = (uint16_t)(d->next_cookie >> 32);
-	d->next_cookie++;
 	node_add_name(n, e);
 	if (n->nlink == 1) {
 		d->bytes += node_bytes(n);
 	}
 	tree_count_node(t, n);
-	d->slots[d->n_slots++] = (uintptr_t)e;
-	d->n_live++;
+	directory_add(d, e);
 	index_insert(&t->by_name, &e->by_name, hash_of_entry(&e->by_name));
 	count(t, n, e, 1);
 }
@@ -348,17 +274,12 @@ void tree_detach(struct tree *t, struct entry *e)
 {
 	struct directory *d = node_directory(entry_parent(e));
 	struct node *n = entry_node(e);
-	size_t slot = slot_after(d, entry_cookie(e)) - 1;
 	bool was_first = e == node_first_name(n);
 
 	count(t, n, e, -1);
 	tree_clear_deadline(t, e);
 	index_remove(&t->by_name, &e->by_name, hash_of_entry(&e->by_name));
-	d->slots[slot] = (uintptr_t)entry_cookie(e) << 1 | 1;
-	d->n_live--;
-	if (d->n_slots > 32 && d->n_live < d->n_slots / 2) {
-		close_up(d);
-	}
+	directory_remove(d, e);
 	node_drop_name(n, e);
 	if (was_first) {
 		d->bytes -= node_bytes(n);

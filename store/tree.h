@@ -76,7 +76,7 @@ struct entry *tree_name(const struct tree *t, const struct node *n, int64_t elap
 /* The first entry after `cookie`, or NULL; alive or not. */
 struct entry *tree_next(const struct node *directory, uint64_t cookie);
 /* The last one, or NULL. */
-struct entry *tree_last(struct node *directory);
+struct entry *tree_last(const struct node *directory);
 /* A walk over a name and all that is below it, which comes first: from tree_lowest to
  * `top` itself; NULL after that. What is behind may be removed. */
 struct entry *tree_lowest(struct entry *top);
