@@ -26,6 +26,25 @@ struct node *node_create(uint64_t ino, uint32_t mode)
 	return n;
 }
 
+static void destroy_extra(struct node *n)
+{
+	if (n->extra) {
+		xattr_destroy_all(n->extra->xattrs);
+		free(n->extra->action);
+		free(n->extra);
+		n->extra = NULL;
+	}
+}
+
+void node_shed(struct node *n)
+{
+	if (node_has_value(n)) {
+		value_unref(n->value);
+		n->value = NULL;
+		destroy_extra(n);
+	}
+}
+
 void node_destroy(struct node *n)
 {
 	if (!n) {
@@ -39,11 +58,7 @@ void node_destroy(struct node *n)
 	} else if (node_has_value(n)) {
 		value_unref(n->value);
 	}
-	if (n->extra) {
-		xattr_destroy_all(n->extra->xattrs);
-		free(n->extra->action);
-		free(n->extra);
-	}
+	destroy_extra(n);
 	free(n);
 }
 

@@ -54,6 +54,7 @@ struct directory {
 	uint64_t next_cookie;
 	uint32_t n_directories;
 	uint32_t n_pending; /* keys that are being made in it */
+	uint32_t reach;	    /* no path below it is longer; 0: it is empty */
 	uint64_t bytes;	    /* node_bytes of all nodes that have their first name in it */
 	struct policy *policy; /* NULL: none */
 	char *hint; /* replay: where it was, if its own line has not been seen; else NULL */
@@ -103,6 +104,8 @@ struct entry {
  * comes with its struct directory. */
 struct node *node_create(uint64_t ino, uint32_t mode);
 void node_destroy(struct node *n);
+/* Gives up its value and its attributes, if it is a key: nobody can ask for them any more. */
+void node_shed(struct node *n);
 
 struct entry *entry_create(struct bytes name);
 void entry_destroy(struct entry *e);

@@ -298,6 +298,29 @@ static void count(struct tree *t, const struct node *n, const struct entry *e, i
 	t->live_bytes += by > 0 ? bytes : -bytes;
 }
 
+/* A path of that size is below the node now. */
+static void extend_reach(struct node *n, size_t size)
+{
+	while (n->directory->reach < size) {
+		n->directory->reach = (uint32_t)size;
+		if (n->is_pending || !n->names) {
+			break;
+		}
+		size += n->names->name_size + 1u;
+		n = n->names->parent;
+	}
+}
+
+static size_t reach_of(const struct node *n)
+{
+	return node_is_directory(n) && n->directory->reach ? n->directory->reach + 1u : 0;
+}
+
+size_t tree_longest_path(const struct node *parent, size_t name_size, const struct node *n)
+{
+	return tree_path_size(parent, name_size) + reach_of(n);
+}
+
 void tree_attach(struct tree *t, struct node *parent, struct entry *e, struct node *n)
 {
 	struct directory *d = parent->directory;
@@ -322,6 +345,7 @@ void tree_attach(struct tree *t, struct node *parent, struct entry *e, struct no
 	d->n_live++;
 	table_insert(&t->by_name, &e->by_name, hash_bytes(parent->ino, e->name, e->name_size));
 	count(t, n, e, 1);
+	extend_reach(parent, e->name_size + reach_of(n));
 }
 
 void tree_detach(struct tree *t, struct entry *e)
@@ -341,6 +365,7 @@ void tree_detach(struct tree *t, struct entry *e)
 	table_remove(&t->by_name, &e->by_name);
 	d->slots[slot] = (uintptr_t)e->cookie << 1 | 1;
 	d->n_live--;
+	d->reach = d->n_live ? d->reach : 0;
 	if (d->n_slots > 32 && d->n_live < d->n_slots / 2) {
 		close_up(d);
 	}
@@ -387,7 +412,12 @@ void tree_count_node(struct tree *t, struct node *n)
 
 void tree_collect(struct tree *t, struct node *n)
 {
-	if (n == t->root || n->refs > 0 || n->lookups > 0 || n->is_pending || n->names) {
+	if (n == t->root || n->refs > 0 || n->is_pending || n->names) {
+		return;
+	}
+	if (n->lookups > 0) {
+		/* The kernel has it still, for somebody's O_PATH. It is not counted any more. */
+		node_shed(n);
 		return;
 	}
 	table_remove(&t->by_ino, &n->by_ino);
