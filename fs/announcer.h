@@ -90,6 +90,6 @@ bool announcer_stat(struct announcer *a, uint64_t ino, struct stat *st);
 /* The handle of whatever it opens; nothing is ever read or written by it. */
 #define ANNOUNCER_HANDLE UINT64_MAX
 
-/* Adds the permissions that it needs as the owner, to attributes that only it
- * is told. */
+/* Adds the permissions that a user's daemon needs as the owner, who could give himself
+ * these; root's needs none. */
 void announcer_permit(struct stat *st);

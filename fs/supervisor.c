@@ -20,7 +20,8 @@
  *
  * A replacement (SIGHUP, cubbyfs --replace) is a worker made from the file that our own
  * program was started from, which may be a newer one by now. If that one does not come to
- * answer, the next is made from the program that we know.
+ * answer, or takes far longer than the last one did, the next is made from the program that we
+ * know.
  *
  * If we die, the worker is killed (PR_SET_PDEATHSIG), and the mount is dead, as that of any
  * FUSE daemon: so there is little here that could go wrong. */
@@ -58,6 +59,11 @@ extern char **environ;
 #define MAX_KILLED 20
 #define MAX_PAUSE (2 * NSEC_PER_SEC)
 #define FIRST_PAUSE (50 * NSEC_PER_MSEC)
+/* For a new program to come to answer: so long, or so many times what the last one took. */
+#define PATIENCE (30 * NSEC_PER_SEC)
+#define PATIENCE_TIMES 10
+/* For a worker to come to answer that is to end then. */
+#define END_PATIENCE (60 * NSEC_PER_SEC)
 #define STATUS_FAILED 2
 
 struct state {
@@ -77,6 +83,9 @@ struct state {
 	int64_t deaths[MAX_DEATHS]; /* the last ones that count */
 	unsigned n_deaths;
 	unsigned n_killed; /* in a row, before they came to answer */
+	int64_t started_at;	/* when the worker was */
+	int64_t took;		/* the last one, to come to answer */
+	int64_t kill_at;	/* when there is no more patience with it; 0: there is */
 	int64_t restart_at;	/* when to start the next; 0: not to */
 	int status;		/* to exit with; -1: to go on */
 };
@@ -103,6 +112,14 @@ static void __attribute__((noreturn)) become_worker(const struct state *st, int 
 	_exit(STATUS_FAILED);
 }
 
+static int64_t patience(const struct state *st)
+{
+	const char *given = getenv("CUBBYFS_TEST_PATIENCE"); /* seconds; for the tests */
+	int64_t least = given ? atoi(given) * NSEC_PER_SEC : PATIENCE;
+
+	return st->took * PATIENCE_TIMES > least ? st->took * PATIENCE_TIMES : least;
+}
+
 static void start_worker(struct state *st)
 {
 	int pair[2], program = st->program;
@@ -119,6 +136,8 @@ static void start_worker(struct state *st)
 			program = st->candidate;
 		}
 	}
+	st->started_at = clock_elapsed(&clock_system);
+	st->kill_at = st->candidate < 0 ? 0 : st->started_at + patience(st);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
 		log_error("cannot start a worker: %m");
 		st->status = STATUS_FAILED;
@@ -287,6 +306,8 @@ static void give_mount(struct state *st)
 static void on_ready(struct state *st)
 {
 	st->ready = true;
+	st->kill_at = 0;
+	st->took = clock_elapsed(&clock_system) - st->started_at;
 	if (st->candidate >= 0) {
 		close(st->program);
 		st->program = st->candidate;
@@ -343,6 +364,9 @@ static void end(struct state *st, const struct signalfd_siginfo *info)
 	st->ending = true;
 	if (st->ready) { /* else it is told when it is */
 		link_send(st->socket, LINK_END, 0, -1);
+	} else {
+		st->kill_at = clock_elapsed(&clock_system) +
+			(getenv("CUBBYFS_TEST_PATIENCE") ? patience(st) : END_PATIENCE);
 	}
 }
 
@@ -392,11 +416,32 @@ static void on_signal(struct state *st)
 
 /* --- the loop ------------------------------------------------------------------------ */
 
+/* It does not come to answer. */
+static void lose_patience(struct state *st)
+{
+	st->kill_at = 0;
+	if (st->ending) {
+		give_up(st, "the worker does not answer");
+		return;
+	}
+	log_error("the new worker does not answer");
+	if (st->worker > 0) {
+		kill(st->worker, SIGKILL);
+	}
+}
+
+static bool is_due(int64_t at)
+{
+	return at && at <= clock_elapsed(&clock_system);
+}
+
 static int timeout(const struct state *st)
 {
-	int64_t wait = st->restart_at - clock_elapsed(&clock_system);
+	int64_t at = st->restart_at && (!st->kill_at || st->restart_at < st->kill_at) ?
+		st->restart_at : st->kill_at;
+	int64_t wait = at - clock_elapsed(&clock_system);
 
-	if (st->restart_at == 0) {
+	if (at == 0) {
 		return -1;
 	}
 	return wait < 0 ? 0 : (int)(wait / NSEC_PER_MSEC) + 1;
@@ -418,7 +463,10 @@ static void turn(struct state *st)
 	if (fds[1].revents && st->status < 0) {
 		on_signal(st);
 	}
-	if (st->status < 0 && st->restart_at && st->restart_at <= clock_elapsed(&clock_system)) {
+	if (st->status < 0 && is_due(st->kill_at)) {
+		lose_patience(st);
+	}
+	if (st->status < 0 && is_due(st->restart_at)) {
 		start_worker(st);
 	}
 }

@@ -214,6 +214,15 @@ struct handle *handle_of(struct store *s, const struct store_caller *caller, con
 	return NULL;
 }
 
+struct store_caller handle_caller(const struct handle *h, const struct store_caller *caller)
+{
+	struct store_caller who = *caller;
+
+	who.uid = h->opener.uid;
+	who.gid = h->opener.gid;
+	return who;
+}
+
 bool handle_is_maker(struct store *s, const struct store_caller *caller, const struct node *n)
 {
 	return handle_of(s, caller, n) != NULL;
@@ -451,6 +460,7 @@ static void commit_ended(struct op *op, int rc)
 void handle_commit(struct store *s, const struct store_caller *caller, struct handle *h,
 	enum store_notice_kind notice, bool durable, const uint64_t *revision, struct store_reply reply)
 {
+	const struct store_caller who = handle_caller(h, caller);
 	uint64_t id = h->id;
 	struct op *op;
 
@@ -464,7 +474,7 @@ void handle_commit(struct store *s, const struct store_caller *caller, struct ha
 		}
 		return;
 	}
-	op = op_create(s, caller, plan_commit, h->node, NULL, NULL, reply);
+	op = op_create(s, &who, plan_commit, h->node, NULL, NULL, reply);
 	if (!op) {
 		/* As in commit_ended; and it has been told already. */
 		h = handle_find(s, id);

@@ -88,6 +88,10 @@ static inline bool handle_writes(const struct handle *h)
  * making it; NULL if there is none. */
 struct handle *handle_of(struct store *s, const struct store_caller *caller, const struct node *n);
 
+/* Who makes a change by way of h: the caller with the rights of who has opened it. Whoever closes an
+ * inherited descriptor, or has become another since, lends it none. */
+struct store_caller handle_caller(const struct handle *h, const struct store_caller *caller);
+
 /* Whether the caller's process is making n, a pending node. */
 bool handle_is_maker(struct store *s, const struct store_caller *caller, const struct node *n);
 

@@ -34,38 +34,47 @@ enum deadline_rule {
 	DEADLINE_RESTART,     /* touch(1) */
 };
 
-/* The deadline that one name is to get. Returns whether there is a change. */
-static bool decide_deadline(struct op *op, const struct entry *e, const struct node *parent,
-	enum deadline_rule rule, struct change *c)
+/* The deadline that one name is to get; *changes: there is one. A TTL that was staged may end
+ * the name, which may be in another place by now, or be another's. 0, or as
+ * permission_to_remove. */
+static int decide_deadline(struct op *op, const struct entry *e, const struct node *parent,
+	enum deadline_rule rule, struct change *c, bool *changes)
 {
 	const struct deadline *d = e ? expiry_get(&op->s->tree.expiry, e) : NULL;
 	bool is_lock = d && d->lock;
 	int64_t ttl = -1;
+	int rc;
 
+	*changes = false;
 	if (op->staged.has_ttl) {
 		/* Of a lock that is a further name of something, the lock's is meant. */
 		if (e && !is_lock &&
 			tree_lock_of(&op->s->tree, entry_node(e), op->moment.elapsed)) {
-			return false;
+			return 0;
+		}
+		rc = e ? permission_to_remove(op->s, &op->caller, e) : 0;
+		if (rc) {
+			return rc;
 		}
 		ttl = op->staged.ttl;
 	} else if (rule == DEADLINE_KEEP) {
-		return false;
+		return 0;
 	} else if (rule == DEADLINE_RESTART || is_lock) {
 		if (!d) {
-			return false;
+			return 0;
 		}
 		ttl = d->ttl;
 	} else {
 		ttl = store_default_ttl(parent);
 	}
 	if (ttl < 0 && !d) {
-		return false;
+		return 0;
 	}
+	*changes = true;
 	c->fields |= HAS_EXPIRES;
 	c->expires = ttl < 0 ? 0 : op->moment.lease + ttl;
 	c->ttl = ttl < 0 ? 0 : ttl;
-	return true;
+	return 0;
 }
 
 /* Deadlines of the names of n; that of the first goes into *first. */
@@ -74,17 +83,22 @@ static int plan_deadlines(struct op *op, const struct node *n, enum deadline_rul
 {
 	const struct entry *alive = tree_name(&op->s->tree, n, op->moment.elapsed);
 	struct change scratch, *c;
+	bool changes;
+	int rc = alive ? decide_deadline(op, alive, entry_parent(alive), rule,
+				 &op->changes[first], &changes) : 0;
 
-	if (!alive) {
-		return 0;
-	}
-	decide_deadline(op, alive, entry_parent(alive), rule, &op->changes[first]);
-	for (uint32_t i = 0; i < n->nlink; i++) {
+	for (uint32_t i = 0; rc == 0 && i < n->nlink; i++) {
 		const struct entry *e = node_name(n, i);
 
 		scratch = (struct change){0};
-		if (e == alive || !tree_alive(&op->s->tree, e, op->moment.elapsed) ||
-			!decide_deadline(op, e, entry_parent(e), rule, &scratch)) {
+		if (e == alive || !tree_alive(&op->s->tree, e, op->moment.elapsed)) {
+			continue;
+		}
+		rc = decide_deadline(op, e, entry_parent(e), rule, &scratch, &changes);
+		if (rc) {
+			break;
+		}
+		if (!changes) {
 			continue;
 		}
 		c = op_change(op, CHANGE_PUT, n->ino);
@@ -98,7 +112,7 @@ static int plan_deadlines(struct op *op, const struct node *n, enum deadline_rul
 			return -ENOMEM;
 		}
 	}
-	return 0;
+	return rc;
 }
 
 /* The times of what was staged: when it was, unless somebody else has set the
@@ -118,17 +132,20 @@ static void plan_times(const struct op *op, const struct node *n, struct change 
 	}
 }
 
-/* What was staged besides the value. */
-static int plan_staged(struct op *op, struct change *c)
+/* What was staged besides the value; times only by who may set them, now that the node may
+ * be another than they were staged for. */
+static int plan_staged(struct op *op, const struct node *target, struct change *c)
 {
+	bool may_set_times = target == op->node || op->caller.uid == 0 ||
+		op->caller.uid == node_uid(target);
 	struct xattr_change *xattrs;
 	size_t n = 0;
 
-	if (op->staged.has_mtime) {
+	if (op->staged.has_mtime && may_set_times) {
 		c->fields |= HAS_MTIME;
 		c->mtime = op->staged.mtime;
 	}
-	if (op->staged.has_atime) {
+	if (op->staged.has_atime && may_set_times) {
 		c->fields |= HAS_ATIME;
 		c->atime = op->staged.atime;
 	}
@@ -234,6 +251,7 @@ int plan_value(struct op *op, struct value *value, bool keep_ttl)
 	struct place place = {0};
 	struct entry *e;
 	struct change *c;
+	bool changes;
 	size_t index;
 	int rc;
 
@@ -266,7 +284,7 @@ int plan_value(struct op *op, struct value *value, bool keep_ttl)
 		c->mode = n->mode;
 		c->uid = node_uid(n);
 		c->gid = node_gid(n);
-		decide_deadline(op, NULL, home, DEADLINE_PLAIN_WRITE, c);
+		decide_deadline(op, NULL, home, DEADLINE_PLAIN_WRITE, c, &changes);
 	} else {
 		e = tree_name(&s->tree, n, op->moment.elapsed);
 		if (!e && (node_first_name(n) || n->is_expired)) {
@@ -283,7 +301,7 @@ int plan_value(struct op *op, struct value *value, bool keep_ttl)
 		plan_drop_set_id(op, n, c);
 	}
 	plan_times(op, n, c);
-	rc = plan_staged(op, c);
+	rc = plan_staged(op, n, c);
 	rc = rc ? rc : check_size(op, n, c);
 	if (rc || n->is_pending) {
 		return rc;
@@ -304,7 +322,7 @@ int plan_attributes(struct op *op, bool restart)
 	op->made = n->ino;
 	op->local = !e && n != op->s->tree.root;
 	rc = e ? op_place(op, entry_parent(e), entry_name(e), &c->place) : 0;
-	rc = rc ? rc : plan_staged(op, c);
+	rc = rc ? rc : plan_staged(op, n, c);
 	rc = rc ? rc : check_size(op, n, c);
 	return rc ? rc :
 		    plan_deadlines(op, n, restart ? DEADLINE_RESTART : DEADLINE_KEEP, 0);
@@ -328,6 +346,9 @@ int store_open_key(struct store *s, const struct store_caller *caller, uint64_t 
 	}
 	if (!S_ISREG(n->mode)) {
 		return STORE_INVALID;
+	}
+	if (!node_first_name(n) && !n->is_pending && node_n_open(n) == 0) {
+		return STORE_STALE; /* its value has gone, see tree_collect */
 	}
 	if ((s->failed || s->config.read_only) && (flags & (O_ACCMODE | O_TRUNC))) {
 		return -EROFS;
@@ -364,6 +385,7 @@ static int plan_create(struct op *op)
 	struct bytes name = bytes_of_string(op->name);
 	struct node *parent;
 	struct change *c;
+	bool changes;
 	int rc = store_namespace(op->s, op->parent, &parent);
 
 	if (rc) {
@@ -392,7 +414,7 @@ static int plan_create(struct op *op)
 	c->mode = op->mode;
 	c->uid = op->caller.uid;
 	c->gid = parent->mode & S_ISGID ? node_gid(parent) : op->caller.gid;
-	decide_deadline(op, NULL, parent, DEADLINE_PLAIN_WRITE, c);
+	decide_deadline(op, NULL, parent, DEADLINE_PLAIN_WRITE, c, &changes);
 	rc = op->flags & O_EXCL ? lock_plan(op, parent, name, c) : 0;
 	return rc ? rc : op_new_place(op, parent, name, &c->place);
 }
@@ -445,6 +467,7 @@ void store_create(struct store *s, const struct store_caller *caller, uint64_t p
 	struct node *dir;
 	struct pending *p;
 	struct op *op;
+	bool is_anothers;
 	int rc = store_check_name(name);
 
 	rc = rc ? rc : store_namespace(s, parent, &dir);
@@ -456,15 +479,15 @@ void store_create(struct store *s, const struct store_caller *caller, uint64_t p
 	store_now(s);
 	mode = S_IFREG | (mode & 07777);
 	p = tree_find(&s->tree, dir, b, s->now.elapsed) ? NULL : tree_find_pending(&s->tree, dir, b);
-	/* Only its owner may join in the making of somebody's key. */
-	if (p && caller->uid != 0 && caller->uid != node_uid(p->node)) {
-		reply_with(reply, flags & O_EXCL ? STORE_EXISTS : -EACCES, NULL);
-		return;
-	}
+	/* Only its owner joins in the making of somebody's key. Others are not kept from the
+	 * name, which nobody has: theirs is there at once, since only one can be waited for. */
+	is_anothers = p && caller->uid != node_uid(p->node);
+	p = is_anothers ? NULL : p;
 	if (flags & O_EXCL) {
 		store_sweep_name(s, parent, name);
 	}
-	if ((flags & O_EXCL) || (flags & O_ACCMODE) == O_RDONLY || caller->pid <= 0) {
+	if ((flags & O_EXCL) || (flags & O_ACCMODE) == O_RDONLY || caller->pid <= 0 ||
+		(is_anothers && !tree_find(&s->tree, dir, b, s->now.elapsed))) {
 		/* Nothing will be staged, or it is to be seen at once, or its maker
 		 * could not be told from others. */
 		op = op_create(s, caller, plan_create, p ? p->node : NULL, name, NULL, reply);
@@ -637,10 +660,11 @@ static void append_done(struct op *op)
 static void append(struct store *s, const struct store_caller *caller, struct handle *h,
 	struct bytes data, struct store_reply reply)
 {
+	const struct store_caller who = handle_caller(h, caller);
 	struct op *op;
 
 	store_sweep(s, h->node);
-	op = op_create(s, caller, plan_append, h->node, NULL, NULL, reply);
+	op = op_create(s, &who, plan_append, h->node, NULL, NULL, reply);
 	if (!op) {
 		return;
 	}

@@ -378,6 +378,12 @@ static int plan_arrival(struct op *op, const struct entry *e, const struct node 
 	return rc ? rc : lock_plan_move(op, e, false, false, to_parent, to_name, c);
 }
 
+/* May all that is below n be there? */
+static int check_paths(const struct node *n, const struct node *parent, struct bytes name)
+{
+	return tree_longest_path(parent, name.size, n) > STORE_PATH_MAX ? STORE_NAME_TOO_LONG : 0;
+}
+
 static int plan_rename(struct op *op)
 {
 	struct bytes name = bytes_of_string(op->name);
@@ -423,7 +429,9 @@ static int plan_rename(struct op *op)
 		return -ENOMEM;
 	}
 	rc = op_place(op, parent, name, &c->place);
-	rc = rc ? rc : op_new_place(op, to_parent, to_name, &c->to);
+	rc = rc ? rc : op_place(op, to_parent, to_name, &c->to);
+	rc = rc ? rc : check_paths(entry_node(from), to_parent, to_name);
+	rc = rc || !exchange ? rc : check_paths(entry_node(to), parent, name);
 	if (rc) {
 		return rc;
 	}

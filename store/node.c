@@ -37,6 +37,16 @@ struct node *node_create(uint64_t ino, uint32_t mode)
 	return n;
 }
 
+void node_shed(struct node *n)
+{
+	if (node_has_value(n)) {
+		value_unref(node_value(n));
+		node_put_value(n, NULL);
+		node_clear_attributes(n);
+		node_settle_extra(n);
+	}
+}
+
 static void destroy_names(struct node *n)
 {
 	struct name_list *names = slab_at(n->names_ref);

@@ -116,6 +116,8 @@ _Static_assert(sizeof(struct node) == 72 && offsetof(struct entry, name) == 20,
  * struct directory, a device with room for its number. */
 struct node *node_create(uint64_t ino, uint32_t mode);
 void node_destroy(struct node *n);
+/* Gives up its value and its attributes, if it is a key: nobody can ask for them any more. */
+void node_shed(struct node *n);
 
 struct entry *entry_create(struct bytes name);
 void entry_destroy(struct entry *e);

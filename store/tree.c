@@ -251,6 +251,28 @@ static void count(struct tree *t, const struct node *n, const struct entry *e, i
 	t->live_bytes += by > 0 ? bytes : -bytes;
 }
 
+/* A path of that size is below the node now. */
+static void extend_reach(struct node *n, size_t size)
+{
+	while (n && node_directory(n)->reach < size) {
+		const struct entry *e = node_first_name(n);
+
+		node_directory(n)->reach = (uint32_t)size;
+		size += e ? e->name_size + 1u : 0;
+		n = e ? entry_parent(e) : NULL;
+	}
+}
+
+static size_t reach_of(const struct node *n)
+{
+	return node_is_directory(n) && node_directory(n)->reach ? node_directory(n)->reach + 1u : 0;
+}
+
+size_t tree_longest_path(const struct node *parent, size_t name_size, const struct node *n)
+{
+	return tree_path_size(parent, name_size) + reach_of(n);
+}
+
 void tree_attach(struct tree *t, struct node *parent, struct entry *e, struct node *n)
 {
 	struct directory *d = node_directory(parent);
@@ -268,6 +290,7 @@ void tree_attach(struct tree *t, struct node *parent, struct entry *e, struct no
 	directory_add(d, e);
 	index_insert(&t->by_name, &e->by_name, hash_of_entry(&e->by_name));
 	count(t, n, e, 1);
+	extend_reach(parent, e->name_size + reach_of(n));
 }
 
 void tree_detach(struct tree *t, struct entry *e)
@@ -280,6 +303,7 @@ void tree_detach(struct tree *t, struct entry *e)
 	tree_clear_deadline(t, e);
 	index_remove(&t->by_name, &e->by_name, hash_of_entry(&e->by_name));
 	directory_remove(d, e);
+	d->reach = d->n_live ? d->reach : 0;
 	node_drop_name(n, e);
 	if (was_first) {
 		d->bytes -= node_bytes(n);
@@ -325,7 +349,12 @@ void tree_count_node(struct tree *t, struct node *n)
 
 void tree_collect(struct tree *t, struct node *n)
 {
-	if (n == t->root || n->refs > 0 || n->lookups > 0 || n->is_pending || n->nlink > 0) {
+	if (n == t->root || n->refs > 0 || n->is_pending || n->nlink > 0) {
+		return;
+	}
+	if (n->lookups > 0) {
+		/* The kernel has it still, for somebody's O_PATH. It is not counted any more. */
+		node_shed(n);
 		return;
 	}
 	index_remove(&t->by_ino, &n->by_ino, node_hash(n->ino));

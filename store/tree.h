@@ -88,6 +88,9 @@ bool tree_attached(const struct tree *t, const struct node *n);
 
 /* How long the path of a name of so many bytes in `parent` is. */
 size_t tree_path_size(const struct node *parent, size_t name_size);
+/* How long the longest path can be, at most, once n has such a name: its own, or one below it
+ * (or what was the longest since it was last empty). */
+size_t tree_longest_path(const struct node *parent, size_t name_size, const struct node *n);
 
 /* Appends the path of `name` in `parent`, without a leading slash. 0 or -ENOMEM. */
 int tree_path(const struct node *parent, struct bytes name, struct buffer *out);

@@ -433,8 +433,51 @@ static void paths_have_an_end(struct bench *b)
 	assert_string_equal(bench_get(b, ROOT_INO, "k"), "v");
 }
 
+/* Nor does a namespace take what is below it past that end. */
+static void paths_that_are_moved(struct bench *b)
+{
+	char name[256];
+	uint64_t half[2], at;
+
+	memset(name, 'd', 255);
+	name[255] = 0;
+	for (int i = 0; i < 2; i++) {
+		at = bench_namespace(b, ROOT_INO, i ? "b" : "a");
+		half[i] = at;
+		for (int n = 0; n < 40; n++) {
+			assert_int_equal(bench_mkdir(b, at, name), 0);
+			at = b->result.ino;
+		}
+	}
+	assert_int_equal(bench_rename(b, ROOT_INO, "a", at, "a", 0), STORE_NAME_TOO_LONG);
+	if (bench_is_durable(b)) {
+		bench_reopen(b);
+	}
+	assert_int_equal(bench_rename(b, ROOT_INO, "a", at, "a", 0), STORE_NAME_TOO_LONG);
+	/* Exchanged, either may be the one. */
+	bench_mkdir(b, at, "x");
+	assert_int_equal(
+		bench_rename(b, ROOT_INO, "a", at, "x", RENAME_EXCHANGE), STORE_NAME_TOO_LONG);
+	assert_int_equal(
+		bench_rename(b, at, "x", ROOT_INO, "a", RENAME_EXCHANGE), STORE_NAME_TOO_LONG);
+	/* What is short goes there, and what is emptied is short. */
+	bench_set(b, half[0], "k", "v");
+	assert_int_equal(bench_rename(b, half[0], "k", at, "k", 0), 0);
+	for (int i = 0; i < 40; i++) {
+		uint64_t parent = half[0], child = half[0];
+
+		while (bench_lookup(b, child, name) == 0) {
+			parent = child;
+			child = b->st.st_ino;
+		}
+		assert_int_equal(bench_rmdir(b, parent, name), 0);
+	}
+	assert_int_equal(bench_rename(b, ROOT_INO, "a", at, "a", 0), 0);
+}
+
 const struct test_case name_cases[] = {
 	{"paths_have_an_end", paths_have_an_end},
+	{"paths_that_are_moved", paths_that_are_moved},
 	{"kinds_of_nodes", kinds_of_nodes},
 	{"namespaces", namespaces},
 	{"removed_namespace", removed_namespace},

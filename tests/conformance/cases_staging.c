@@ -225,7 +225,7 @@ static void fsync_commits(struct bench *b)
 
 static void pending_is_invisible(struct bench *b)
 {
-	uint64_t h, ino, other;
+	uint64_t h, ino;
 
 	assert_int_equal(bench_create(b, ROOT_INO, "k", O_WRONLY, &h), 0);
 	ino = b->result.ino;
@@ -242,9 +242,6 @@ static void pending_is_invisible(struct bench *b)
 	b->who = &BOB;
 	assert_int_equal(bench_lookup(b, ROOT_INO, "k"), STORE_NOT_FOUND);
 	assert_int_equal(bench_unlink(b, ROOT_INO, "k"), STORE_NOT_FOUND);
-	/* Nor may somebody else join in. */
-	assert_int_equal(bench_create(b, ROOT_INO, "k", O_WRONLY, &other), -EACCES);
-	assert_int_equal(bench_create(b, ROOT_INO, "k", O_WRONLY | O_EXCL, &other), STORE_EXISTS);
 	b->who = &ALICE;
 	bench_write(b, h, "v", 0);
 	assert_null(seen_by_bob(b, "k"));
@@ -314,6 +311,122 @@ static void name_taken_meanwhile(struct bench *b)
 	b->who = &ALICE;
 	assert_int_equal(bench_close_key(b, h), -EACCES);
 	assert_string_equal(seen_by_bob(b, "b"), "bob's");
+}
+
+/* A name that somebody may be going to give keeps nobody from it, and nobody joins in: not root. */
+static void making_holds_up_nobody(struct bench *b)
+{
+	const struct store_caller *others[] = {&BOB, &ROOT};
+	uint64_t h, theirs, ino;
+	char name[] = "k?";
+
+	for (unsigned i = 0; i < 4; i++) {
+		name[1] = (char)('0' + i);
+		b->who = &ALICE;
+		assert_int_equal(bench_create(b, ROOT_INO, name, O_WRONLY, &h), 0);
+		ino = b->result.ino;
+		bench_write(b, h, "mine", 0);
+		b->who = others[i % 2];
+		assert_int_equal(
+			bench_create(b, ROOT_INO, name, O_WRONLY | (i < 2 ? O_EXCL : 0), &theirs), 0);
+		assert_int_not_equal(b->result.ino, ino);
+		assert_int_equal(b->result.stat.st_uid, b->who->uid);
+		bench_write(b, theirs, "theirs", 0);
+		assert_int_equal(bench_close_key(b, theirs), 0);
+		b->who = &ALICE;
+		assert_int_equal(bench_close_key(b, h), -EACCES);
+		assert_string_equal(seen_by_bob(b, name), "theirs");
+	}
+}
+
+/* Whoever closes lends no rights to who has opened. */
+static void rights_of_the_opener(struct bench *b)
+{
+	const struct store_caller became_root = {.uid = 0, .gid = 0, .pid = ALICE.pid};
+	uint64_t h, ino;
+
+	for (unsigned i = 0; i < 3; i++) {
+		b->who = &ALICE;
+		bench_create(b, ROOT_INO, "k", O_WRONLY | (i == 2 ? O_APPEND : 0), &h);
+		if (i < 2) {
+			bench_write(b, h, "mine", 0);
+		}
+		b->who = &BOB;
+		bench_set(b, ROOT_INO, "t", "bob's");
+		assert_int_equal(bench_rename(b, ROOT_INO, "t", ROOT_INO, "k", 0), 0);
+		b->who = &became_root;
+		assert_int_equal(i == 0 ? bench_flush(b, h) :
+				 i == 1 ? bench_fsync(b, h) : bench_append(b, h, "mine"), -EACCES);
+		bench_release(b, h);
+		assert_string_equal(seen_by_bob(b, "k"), "bob's");
+		b->who = &BOB;
+		bench_unlink(b, ROOT_INO, "k");
+	}
+	/* Root's own, passed on, is root's. */
+	b->who = &ROOT;
+	bench_set(b, ROOT_INO, "k", "old");
+	ino = bench_ino(b, ROOT_INO, "k");
+	bench_open_key(b, ino, O_WRONLY | O_TRUNC, &h);
+	b->who = &ALICE;
+	bench_write(b, h, "root's", 0);
+	bench_release(b, h);
+	assert_string_equal(seen_by_bob(b, "k"), "root's");
+}
+
+/* What was staged for a key of one's own is not for another's that has the name by then. */
+static void staged_for_another(struct bench *b)
+{
+	const struct stat all = {.st_mode = 0666};
+	const struct stat old = {.st_mtim.tv_sec = 1};
+	uint64_t h, ino, d = bench_namespace(b, ROOT_INO, "sticky");
+
+	bench_setattr(b, d, 0, &(struct stat){.st_mode = 01777}, STORE_SET_MODE);
+	b->who = &BOB;
+	bench_create(b, d, "k", O_WRONLY, &h);
+	ino = b->result.ino;
+	bench_write(b, h, "mine", 0);
+	assert_int_equal(bench_setxattr(b, ino, "user.cubby.ttl", "0"), 0);
+	b->who = &ROOT;
+	bench_set(b, d, "t", "root's");
+	bench_setattr(b, bench_ino(b, d, "t"), 0, &all, STORE_SET_MODE);
+	bench_rename(b, d, "t", d, "k", 0);
+	b->who = &BOB;
+	assert_int_equal(bench_close_key(b, h), STORE_DENIED);
+	assert_string_equal(bench_get(b, d, "k"), "root's");
+	/* A value may be; its times are of now. */
+	bench_create(b, d, "n", O_WRONLY, &h);
+	ino = b->result.ino;
+	bench_write(b, h, "mine", 0);
+	assert_int_equal(bench_setattr(b, ino, h, &old, STORE_SET_MTIME), 0);
+	b->who = &ROOT;
+	assert_int_equal(bench_rename(b, d, "k", d, "n", 0), 0);
+	b->who = &BOB;
+	assert_int_equal(bench_close_key(b, h), 0);
+	assert_string_equal(bench_get(b, d, "n"), "mine");
+	bench_getattr(b, bench_ino(b, d, "n"));
+	assert_int_not_equal(b->st.st_mtim.tv_sec, 1);
+}
+
+/* A key without a name that nobody has open has no value, whoever may still know its number. */
+static void known_by_number_only(struct bench *b)
+{
+	int64_t lifetime;
+	struct stat st;
+	uint64_t h, ino;
+
+	bench_set(b, ROOT_INO, "k", "value");
+	bench_open_key(b, bench_ino(b, ROOT_INO, "k"), O_RDONLY, &h);
+	assert_int_equal(store_lookup(b->s, b->who, ROOT_INO, "k", &st, &lifetime), 0);
+	ino = st.st_ino;
+	assert_int_equal(bench_unlink(b, ROOT_INO, "k"), 0);
+	assert_int_equal(bench_read(b, h, 0, 10), 0);
+	assert_int_equal(b->size, 5);
+	bench_release(b, h);
+	assert_int_equal(bench_getattr(b, ino), 0);
+	assert_int_equal(b->st.st_size, 0);
+	assert_int_equal(bench_open_key(b, ino, O_RDONLY, &h), STORE_STALE);
+	store_forget(b->s, ino, 1);
+	assert_int_not_equal(bench_getattr(b, ino), 0);
 }
 
 static void namespace_of_what_is_made(struct bench *b)
@@ -560,6 +673,10 @@ const struct test_case staging_cases[] = {
 	{"two_makers", two_makers},
 	{"made_by_release", made_by_release},
 	{"name_taken_meanwhile", name_taken_meanwhile},
+	{"making_holds_up_nobody", making_holds_up_nobody},
+	{"rights_of_the_opener", rights_of_the_opener},
+	{"staged_for_another", staged_for_another},
+	{"known_by_number_only", known_by_number_only},
 	{"namespace_of_what_is_made", namespace_of_what_is_made},
 	{"unlink_while_it_is_made", unlink_while_it_is_made},
 	{"rename_while_it_is_made", rename_while_it_is_made},

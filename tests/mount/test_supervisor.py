@@ -647,6 +647,52 @@ def test_a_new_program(scratch):
         daemon.wait(20)
 
 
+def stopped_candidate(m):
+    """A new worker that hangs before it has come to answer."""
+    for _ in range(50):
+        old = m.worker
+        os.kill(m.pid, signal.SIGHUP)
+        new = wait_for(lambda: [p for p in children(m.pid) if p != old], 10, "a candidate", pause=0)
+        try:
+            os.kill(new[-1], signal.SIGSTOP)
+        except ProcessLookupError:
+            continue
+        # Answers what waits, or will not.
+        look = in_thread(lambda: m.read("k"))
+        try:
+            look(0.5)
+        except Failure:
+            return new[-1], look
+        os.kill(new[-1], signal.SIGCONT)
+    raise Failure("each candidate has come to answer before it was stopped")
+
+
+@mount_only
+@unmounted
+def test_a_new_program_that_hangs(scratch):
+    """Calls go on with the old one; and the end does not wait for ever."""
+    os.environ["CUBBYFS_TEST_PATIENCE"] = "2"
+    try:
+        m = scratch.mount()
+    finally:
+        del os.environ["CUBBYFS_TEST_PATIENCE"]
+    m.write("k", "v")
+    pid, look = stopped_candidate(m)
+    equal(look(), b"v", "value")
+    check("does not answer" in m.read_log() and "program that was there" in m.read_log(), m.read_log())
+    pid, look = stopped_candidate(m)
+    m.process.terminate()
+    equal(m.process.wait(20), 2, "the exit status")
+    m.process = None
+    try:
+        look()
+    except OSError as e:
+        check(e.errno in (errno.ENOTCONN, errno.ECONNABORTED), e)
+    else:
+        raise Failure("a call that nobody answered has succeeded")
+    check("the worker does not answer; unmounting" in m.read_log(), m.read_log())
+
+
 @mount_only
 def test_replace_says_what_is_wrong(m):
     for directory, words in (("/nonexistent", "not a cubbyfs mount"), ("/tmp", "not a cubbyfs mount")):
