@@ -217,7 +217,8 @@ static int plan_new_name(struct op *op, struct node *n, struct node **target, st
 /* May n become what c makes of it? 0 or STORE_FULL. */
 static int check_size(struct op *op, const struct node *n, const struct change *c)
 {
-	uint64_t before = node_bytes(n), before_attributes = node_extra(n) ? node_extra(n)->xattr_bytes : 0;
+	uint64_t before_attributes = n->has_extra ? node_extra(n)->xattr_bytes : 0;
+	uint64_t before = node_bytes(n);
 	uint64_t after = before - before_attributes, attributes = before_attributes;
 
 	if (c->fields & HAS_VALUE) {
