@@ -41,9 +41,9 @@
 /* At the beginning of each. */
 struct chunk {
 	struct chunk *next, *previous; /* in the list of its size, if it has a free slot */
-	uint16_t size;		       /* of a slot */
+	uint16_t size;                 /* of a slot */
 	uint16_t n_used, n_slots;
-	uint16_t fresh;	    /* slots from this one on have never been used */
+	uint16_t fresh;     /* slots from this one on have never been used */
 	uint32_t free_slot; /* offset of the first free one; each has the next one's. 0: none */
 };
 

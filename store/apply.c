@@ -468,7 +468,7 @@ static void apply_remove(const struct context *x, const struct change *c)
 			n->is_lost = tree_lock(x->t, e) != NULL;
 			parent = entry_parent(e);
 			pend = node_handles(n) && !n->is_lost &&
-				tree_namespace_alive(x->t, parent, x->now.elapsed);
+			       tree_namespace_alive(x->t, parent, x->now.elapsed);
 		}
 		remove_below(x, e, c->type == CHANGE_EXPIRE);
 		if (pend) {

@@ -146,8 +146,8 @@ static void note_below(struct look *x, const struct node *directory, size_t path
 		end = paths->size;
 		note(x, entry_node(e), start, own);
 		if (node_is_directory(entry_node(e))) {
-			note_below(x, entry_node(e), start, end - start,
-				own | (flags & LEFT_EXPIRED));
+			note_below(
+				x, entry_node(e), start, end - start, own | (flags & LEFT_EXPIRED));
 		}
 	}
 }

@@ -21,12 +21,12 @@ struct directory {
 	struct directory_group *groups;
 	size_t n_groups;
 	size_t capacity; /* names that there is room for, in all groups */
-	size_t n_live;	 /* names */
+	size_t n_live;   /* names */
 	uint64_t next_cookie;
 	uint32_t n_directories;
-	uint32_t n_pending; /* keys that are being made in it */
-	uint32_t reach;	    /* no path below it is longer; 0: it is empty */
-	uint64_t bytes;	    /* node_bytes of all nodes that have their first name in it */
+	uint32_t n_pending;    /* keys that are being made in it */
+	uint32_t reach;        /* no path below it is longer; 0: it is empty */
+	uint64_t bytes;        /* node_bytes of all nodes that have their first name in it */
 	struct policy *policy; /* NULL: none */
 	char *hint; /* replay: where it was, if its own line has not been seen; else NULL */
 };

@@ -149,8 +149,8 @@ static void settle(struct expiry *x, size_t i, struct expiry_slot d)
 
 static struct deadline *find(const struct expiry *x, const struct entry *entry)
 {
-	struct indexed *item = entry->has_deadline ?
-		index_first(&x->by_entry, hash_entry(entry)) : NULL;
+	struct indexed *item =
+		entry->has_deadline ? index_first(&x->by_entry, hash_entry(entry)) : NULL;
 
 	while (item && deadline_of(item)->entry != entry) {
 		item = index_next(item);

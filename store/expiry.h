@@ -29,11 +29,13 @@ struct deadline {
 	struct lock *lock; /* that the name is; NULL: an ordinary name. Not owned here */
 };
 
+struct expiry_slot {
+	int64_t at;
+	slab_ref deadline;
+};
+
 struct expiry {
-	struct expiry_slot {
-		int64_t at;
-		slab_ref deadline;
-	} *heap;
+	struct expiry_slot *heap;
 	size_t size, capacity;
 	struct index by_entry;
 	struct deadline *spare; /* for expiry_set; linked by by_entry.next */

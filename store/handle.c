@@ -115,8 +115,8 @@ void handle_see_value(struct store *s, struct handle *h, struct value *v, uint64
 
 		/* If the value is still that, it can be had again. */
 		first->is_lost = true;
-		first->seen_version = first->seen == node_value(first->node) ?
-			first->node->version : UINT64_MAX;
+		first->seen_version =
+			first->seen == node_value(first->node) ? first->node->version : UINT64_MAX;
 		drop_seen(first);
 		handover_touch(s, first);
 	}

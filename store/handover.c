@@ -246,8 +246,9 @@ struct fate {
 static void put_node(struct store *s, struct node *n, const struct fate *fate)
 {
 	struct bytes value = node_has_value(n) ? value_bytes(node_value(n)) : bytes_of(NULL, 0);
-	struct bytes name = n->is_pending ?
-		bytes_of(node_pending(n)->name, node_pending(n)->name_size) : bytes_of(NULL, 0);
+	struct bytes name = n->is_pending
+				    ? bytes_of(node_pending(n)->name, node_pending(n)->name_size)
+				    : bytes_of(NULL, 0);
 	const struct xattr *xattrs = node_xattrs(n);
 	struct handover_node image;
 	struct buffer *out = &s->handles.image;

@@ -83,8 +83,8 @@ void store_fill_stat(struct store *s, const struct node *n, struct stat *st)
 	st->st_nlink = n->nlink;
 	st->st_blksize = BLOCK_SIZE;
 	if (node_is_directory(n)) {
-		st->st_nlink = tree_attached(&s->tree, n) ?
-			2 + node_directory(n)->n_directories : 0;
+		st->st_nlink =
+			tree_attached(&s->tree, n) ? 2 + node_directory(n)->n_directories : 0;
 		st->st_size = BLOCK_SIZE;
 	} else if (node_has_value(n)) {
 		st->st_size = (off_t)value_size(node_value(n));

@@ -84,8 +84,9 @@ static int plan_deadlines(struct op *op, const struct node *n, enum deadline_rul
 	const struct entry *alive = tree_name(&op->s->tree, n, op->moment.elapsed);
 	struct change scratch, *c;
 	bool changes;
-	int rc = alive ? decide_deadline(op, alive, entry_parent(alive), rule,
-				 &op->changes[first], &changes) : 0;
+	int rc = alive ? decide_deadline(op, alive, entry_parent(alive), rule, &op->changes[first],
+				 &changes)
+		       : 0;
 
 	for (uint32_t i = 0; rc == 0 && i < n->nlink; i++) {
 		const struct entry *e = node_name(n, i);
@@ -136,8 +137,8 @@ static void plan_times(const struct op *op, const struct node *n, struct change 
  * be another than they were staged for. */
 static int plan_staged(struct op *op, const struct node *target, struct change *c)
 {
-	bool may_set_times = target == op->node || op->caller.uid == 0 ||
-		op->caller.uid == node_uid(target);
+	bool may_set_times =
+		target == op->node || op->caller.uid == 0 || op->caller.uid == node_uid(target);
 	struct xattr_change *xattrs;
 	size_t n = 0;
 
@@ -435,8 +436,8 @@ static int create_pending(struct store *s, const struct store_caller *caller, st
 	if (rc) {
 		return rc;
 	}
-	rc = owner_get(caller->uid, parent->mode & S_ISGID ? node_gid(parent) : caller->gid,
-		&owner);
+	rc = owner_get(
+		caller->uid, parent->mode & S_ISGID ? node_gid(parent) : caller->gid, &owner);
 	if (rc) {
 		return rc;
 	}
@@ -566,7 +567,8 @@ int store_read(struct store *s, const struct store_caller *caller, uint64_t hand
 	if (staging) {
 		all = buffer_bytes(&staging->stage);
 	} else {
-		if (begins_pass(h, caller, offset) || value_continues(node_value(h->node), h->seen)) {
+		if (begins_pass(h, caller, offset) ||
+			value_continues(node_value(h->node), h->seen)) {
 			if (!store_usable(s, h->node)) {
 				return STORE_NOT_FOUND;
 			}

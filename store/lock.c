@@ -271,8 +271,8 @@ static void start_lease(struct store *s, struct lock *l)
 	l->is_ending = true;
 	/* Here at once, whatever becomes of the line in the log. */
 	extend(s, l);
-	op = op_create(s, &nobody, plan_ended, entry_node(l->entry), NULL, NULL,
-		(struct store_reply){0});
+	op = op_create(
+		s, &nobody, plan_ended, entry_node(l->entry), NULL, NULL, (struct store_reply){0});
 	if (op) {
 		op->durable = false;
 		op->revision = l->token;

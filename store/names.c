@@ -334,8 +334,9 @@ static int may_replace(struct op *op, const struct node *from, const struct node
 			return STORE_IS_DIRECTORY;
 		}
 		return node_directory(to)->n_pending == 0 &&
-				tree_is_empty(&op->s->tree, to, op->moment.elapsed) ?
-			0 : STORE_NOT_EMPTY;
+				       tree_is_empty(&op->s->tree, to, op->moment.elapsed)
+			       ? 0
+			       : STORE_NOT_EMPTY;
 	}
 	return node_is_directory(from) ? STORE_NOT_DIRECTORY : 0;
 }
@@ -346,8 +347,9 @@ static int may_bring(struct op *op, const struct entry *e, const struct node *pa
 	const struct entry *instead)
 {
 	const struct node *n = entry_node(e);
-	uint64_t before = instead && node_first_name(entry_node(instead)) == instead ?
-		node_bytes(entry_node(instead)) : 0;
+	uint64_t before = instead && node_first_name(entry_node(instead)) == instead
+				  ? node_bytes(entry_node(instead))
+				  : 0;
 	int rc = 0;
 
 	if (entry_parent(e) == parent) {
@@ -356,8 +358,9 @@ static int may_bring(struct op *op, const struct entry *e, const struct node *pa
 	if (!node_is_directory(n) && (!instead || node_is_directory(entry_node(instead)))) {
 		rc = quota_may_enter(op->s, parent);
 	}
-	return rc ? rc : quota_may_bring(op->s, parent, before,
-				 node_first_name(n) == e ? node_bytes(n) : 0);
+	return rc ? rc
+		  : quota_may_bring(
+			    op->s, parent, before, node_first_name(n) == e ? node_bytes(n) : 0);
 }
 
 /* Half of an exchange: what e is under its other name, if it is a lock. */

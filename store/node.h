@@ -11,8 +11,8 @@
  * come from base/slab.h and refer to each other in 32 bits, and what few nodes have, or for a
  * short time, is in a struct extra. A key with a name of 10 bytes and a value of 100 takes 72
  * bytes for its node, 20 + 10 for the entry, 4 + 100 for the value (value.c), all rounded up to
- * eight; and about 4 in its namespace (directory.c) and in either index (base/index.h). What is not plainly a member has
- * a function below. */
+ * eight; and about 4 in its namespace (directory.c) and in either index (base/index.h). What is not
+ * plainly a member has a function below. */
 #pragma once
 
 #include "base/bytes.h"
@@ -42,12 +42,12 @@ struct extra {
 	struct xattr *xattrs;
 	size_t xattr_bytes; /* what xattr_size says of them all */
 	char *action;	    /* why the last change was made, or NULL */
-	struct handle *handles; /* those open for writing */
+	struct handle *handles;  /* those open for writing */
 	struct pending *pending; /* if is_pending */
-	int64_t atime;	   /* if has_atime */
-	uint32_t n_open;   /* handles */
-	slab_ref content;  /* the node's, which has no room for it but here */
-	bool has_atime;    /* else it is the time of creation */
+	int64_t atime;           /* if has_atime */
+	uint32_t n_open;         /* handles */
+	slab_ref content;        /* the node's, which has no room for it but here */
+	bool has_atime;          /* else it is the time of creation */
 };
 
 /* A key that is being made: a node that has no name yet. */
@@ -72,18 +72,18 @@ struct node {
 	uint32_t has_extra : 1;
 	uint32_t has_names : 1;
 	uint32_t is_pending : 1;
-	uint32_t is_kept : 1;	 /* its image is in the keep, see handover.c */
+	uint32_t is_kept : 1;    /* its image is in the keep, see handover.c */
 	uint32_t is_counted : 1; /* in tree.bytes */
 	uint32_t is_expired : 1; /* and has no name any more */
-	uint32_t is_lost : 1;	 /* and the name was a lock */
+	uint32_t is_lost : 1;    /* and the name was a lock */
 	uint64_t ino;
 	uint64_t revision : 48;
 	uint64_t mode : 16;
 	uint64_t version : 48;
-	uint64_t nlink : 16; /* names; "." and ".." of directories are added by stat */
+	uint64_t nlink : 16;             /* names; "." and ".." of directories are added by stat */
 	int64_t created, changed, mtime; /* wall clock, ns */
 	slab_ref content_ref; /* a key's or symlink's value (0: empty), a namespace's struct
-			   * directory, a device's number; if has_extra, that */
+			       * directory, a device's number; if has_extra, that */
 	slab_ref names_ref;   /* its entry; if has_names, the struct name_list */
 	/* That the front end has to give back; and operations' under way. Either stays at its
 	 * limit for good once it is there. */
@@ -297,5 +297,5 @@ static inline size_t xattr_size(struct bytes name, struct bytes value)
 static inline uint64_t node_bytes(const struct node *n)
 {
 	return (node_has_value(n) ? value_size(node_value(n)) : 0) +
-		(n->has_extra ? node_extra(n)->xattr_bytes : 0);
+	       (n->has_extra ? node_extra(n)->xattr_bytes : 0);
 }

@@ -90,15 +90,17 @@ static void add_removal(struct op *op, const struct change *c)
 			continue;
 		}
 		store_fill_stat(s, entry_node(e), &st);
-		add(op, &(struct store_notice){
-			.kind = STORE_NOTICE_REMOVED,
-			.ino = entry_node(e)->ino,
-			.parent = entry_parent(e)->ino,
-			.mode = entry_node(e)->mode,
-			.stat = &st,
-			.way = (void *)way.data,
-			.n_way = way.size / sizeof(uint64_t),
-		}, buffer_bytes(&path));
+		add(op,
+			&(struct store_notice){
+				.kind = STORE_NOTICE_REMOVED,
+				.ino = entry_node(e)->ino,
+				.parent = entry_parent(e)->ino,
+				.mode = entry_node(e)->mode,
+				.stat = &st,
+				.way = (void *)way.data,
+				.n_way = way.size / sizeof(uint64_t),
+			},
+			buffer_bytes(&path));
 	}
 }
 

@@ -61,8 +61,7 @@ static bool new_page(void)
 
 static struct owner *find(uint32_t uid, uint32_t gid)
 {
-	struct table_link *l =
-		by_pair.buckets ? table_first(&by_pair, hash_pair(uid, gid)) : NULL;
+	struct table_link *l = by_pair.buckets ? table_first(&by_pair, hash_pair(uid, gid)) : NULL;
 
 	for (; l; l = table_next(l)) {
 		struct owner *o = container_of(l, struct owner, by_pair);

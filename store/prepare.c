@@ -66,8 +66,8 @@ static struct node *make_stand_in(struct tree *t, const struct transition *tr,
 }
 
 /* Among what the same transition makes, too. */
-static struct node *find_node(const struct tree *t, const struct prepared *prepared, size_t i,
-	uint64_t ino)
+static struct node *find_node(
+	const struct tree *t, const struct prepared *prepared, size_t i, uint64_t ino)
 {
 	struct node *n = tree_node(t, ino);
 
@@ -123,8 +123,8 @@ static int prepare_lock(const struct transition *tr, const struct change *c, str
 
 /* Room in the node that change i is about, if it may get names besides the one that it has or
  * is given first. */
-static int prepare_node_names(struct tree *t, const struct transition *tr,
-	const struct prepared *prepared, size_t i)
+static int prepare_node_names(
+	struct tree *t, const struct transition *tr, const struct prepared *prepared, size_t i)
 {
 	const struct change *c = &tr->changes[i];
 	bool is_first = i == 0 && prepared[0].node && c->n_links == 0;
@@ -264,8 +264,8 @@ static bool keeps_extra(const struct node *n)
 }
 
 /* Whether the time of access will not be that of the creation any more. */
-static bool changes_atime(const struct transition *tr, const struct change *c,
-	const struct node *n, bool exists)
+static bool changes_atime(
+	const struct transition *tr, const struct change *c, const struct node *n, bool exists)
 {
 	bool is_new = !exists || n->is_pending;
 	int64_t created = c->fields & HAS_HISTORY ? c->created : is_new ? tr->at : n->created;
@@ -329,7 +329,7 @@ static int prepare_put(struct tree *t, const struct transition *tr, size_t i,
 		return -ENOMEM;
 	}
 	if (!keeps_extra(n) && (p->xattrs || p->action || (i > 0 && (c->fields & HAS_ATIME)) ||
-				      changes_atime(tr, c, n, !p->node))) {
+				       changes_atime(tr, c, n, !p->node))) {
 		p->extra = extra_create();
 		if (!p->extra) {
 			return -ENOMEM;

@@ -197,8 +197,8 @@ bool value_continues(const struct value *later, const struct value *earlier)
 	if (!later || !earlier || later == earlier || !view) {
 		return later && later == earlier;
 	}
-	return before ? view->line == before->line && view->size >= before->size :
-			view->chunk->origin == earlier;
+	return before ? view->line == before->line && view->size >= before->size
+		      : view->chunk->origin == earlier;
 }
 
 struct value *value_ref(struct value *v)

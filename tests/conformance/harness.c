@@ -286,8 +286,8 @@ static void recount_nodes(const struct store *s)
 
 			assert_int_equal(node_extra(n) ? node_extra(n)->xattr_bytes : 0,
 				recount_attributes(n));
-			bytes += n == t->root || node_n_open(n) > 0 || n->nlink > 0 ?
-				node_bytes(n) : 0;
+			bytes += n == t->root || node_n_open(n) > 0 || n->nlink > 0 ? node_bytes(n)
+										    : 0;
 			keys += node_is_directory(n) ? 0 : n->nlink;
 			namespaces += node_is_directory(n) ? n->nlink : 0;
 			if (!node_is_directory(n)) {
@@ -295,7 +295,9 @@ static void recount_nodes(const struct store *s)
 			}
 			for (const struct entry *e = tree_next(n, 0); e;
 				e = tree_next(n, entry_cookie(e))) {
-				own += node_first_name(entry_node(e)) == e ? node_bytes(entry_node(e)) : 0;
+				own += node_first_name(entry_node(e)) == e
+					       ? node_bytes(entry_node(e))
+					       : 0;
 			}
 			assert_int_equal(node_directory(n)->bytes, own);
 		}

@@ -160,7 +160,8 @@ static uint64_t set(struct store *s, uint64_t parent, const char *name, struct b
 		a = (struct answer){.done = true, .result = {.ino = ino}};
 		a.rc = store_open_key(s, &caller, ino, O_WRONLY | O_TRUNC, &a.result.handle);
 	} else {
-		store_create(s, &caller, parent, name, 0644, O_WRONLY | O_CREAT | O_TRUNC, ANSWER(&a));
+		store_create(
+			s, &caller, parent, name, 0644, O_WRONLY | O_CREAT | O_TRUNC, ANSWER(&a));
 	}
 	await(s, &a, "create");
 	ino = a.result.ino;
@@ -432,7 +433,8 @@ static void set_ttl(struct store *s, uint64_t parent, uint64_t number, const cha
 
 	name_of(name, number);
 	must(store_lookup(s, &caller, parent, name, &st, &lifetime), "lookup");
-	store_setxattr(s, &caller, st.st_ino, "user.cubby.ttl", bytes_of_string(ttl), 0, ANSWER(&a));
+	store_setxattr(
+		s, &caller, st.st_ino, "user.cubby.ttl", bytes_of_string(ttl), 0, ANSWER(&a));
 	await(s, &a, "setxattr");
 	store_forget(s, st.st_ino, 1);
 }
