@@ -46,6 +46,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -208,20 +209,14 @@ static void give_up(struct state *st, const char *why)
 	st->status = STATUS_FAILED;
 }
 
-/* The worker has gone without a word. */
-static void lose_worker(struct state *st)
+/* The worker has gone, and is missed. is_known: how. */
+static void lose_worker(struct state *st, bool is_known, int how)
 {
 	int64_t now = clock_elapsed(&clock_system);
 	int64_t pause = 0;
 	char text[64];
-	int how = 0;
-	bool is_known, is_killed;
+	bool is_killed = !is_known || (WIFSIGNALED(how) && WTERMSIG(how) == SIGKILL);
 
-	/* The end of a process closes its descriptors a moment before it can be reaped. */
-	for (int i = 0; !(is_known = reap(st, &how)) && i < 20; i++) {
-		poll(NULL, 0, 1);
-	}
-	is_killed = !is_known || (WIFSIGNALED(how) && WTERMSIG(how) == SIGKILL);
 	describe(text, sizeof(text), is_known, how);
 	if (st->candidate >= 0) {
 		log_error("the new worker %s; going on with the program that was there", text);
@@ -257,15 +252,28 @@ static void lose_worker(struct state *st)
 /* It says that it has ended, which it is about to do. */
 static void let_go(struct state *st, int status)
 {
-	if (st->worker > 0) {
-		waitpid(st->worker, NULL, 0);
-		st->worker = -1;
-	}
+	int how = 0;
+	bool is_known = st->worker > 0 && waitpid(st->worker, &how, 0) == st->worker;
+
+	st->worker = -1;
 	if (!st->ready && st->was_ready) {
-		lose_worker(st); /* it has not come to answer */
+		lose_worker(st, is_known, how); /* it has not come to answer */
 	} else {
 		st->status = status;
 	}
+}
+
+/* It has gone without a word. */
+static void miss_worker(struct state *st)
+{
+	bool is_known;
+	int how = 0;
+
+	/* The end of a process closes its descriptors a moment before it can be reaped. */
+	for (int i = 0; !(is_known = reap(st, &how)) && i < 20; i++) {
+		poll(NULL, 0, 1);
+	}
+	lose_worker(st, is_known, how);
 }
 
 /* --- what happens ---------------------------------------------------------------- */
@@ -345,7 +353,7 @@ static void on_message(struct state *st)
 		if (st->replacing) {
 			st->restart_at = 1; /* as it was told */
 		} else {
-			lose_worker(st);
+			miss_worker(st);
 		}
 		st->ready = false;
 		break;
@@ -471,11 +479,24 @@ static void turn(struct state *st)
 	}
 }
 
+/* Journal and keep are as large as the store needs: who set a limit meant some program's
+ * output. (The keep is a file with a hole of 4 TiB.) */
+static void lift_file_size(void)
+{
+	struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
+
+	if (setrlimit(RLIMIT_FSIZE, &limit) < 0 && getrlimit(RLIMIT_FSIZE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_FSIZE, &limit);
+	}
+}
+
 static int begin(struct state *st)
 {
 	ssize_t n = readlink("/proc/self/exe", st->path, sizeof(st->path) - 1);
 	sigset_t set;
 
+	lift_file_size();
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);

@@ -349,8 +349,8 @@ int store_open_key(struct store *s, const struct store_caller *caller, uint64_t 
 	if (!S_ISREG(n->mode)) {
 		return STORE_INVALID;
 	}
-	if (!node_first_name(n) && !n->is_pending && node_n_open(n) == 0) {
-		return STORE_STALE; /* its value has gone, see tree_collect */
+	if (gone_is_shed(n)) {
+		return STORE_STALE;
 	}
 	if ((s->failed || s->config.read_only) && (flags & (O_ACCMODE | O_TRUNC))) {
 		return -EROFS;

@@ -76,6 +76,7 @@ struct node {
 	uint32_t is_counted : 1; /* in tree.bytes */
 	uint32_t is_expired : 1; /* and has no name any more */
 	uint32_t is_lost : 1;    /* and the name was a lock */
+	uint32_t is_gone : 1;    /* see gone.h */
 	uint64_t ino;
 	uint64_t revision : 48;
 	uint64_t mode : 16;

@@ -353,8 +353,7 @@ void tree_collect(struct tree *t, struct node *n)
 		return;
 	}
 	if (n->lookups > 0) {
-		/* The kernel has it still, for somebody's O_PATH. It is not counted any more. */
-		node_shed(n);
+		gone_add(t, n);
 		return;
 	}
 	index_remove(&t->by_ino, &n->by_ino, node_hash(n->ino));

@@ -14,6 +14,7 @@
 
 #include "base/table.h"
 #include "store/expiry.h"
+#include "store/gone.h"
 #include "store/lock.h"
 #include "store/node.h"
 #include "store/transition.h"
@@ -38,6 +39,7 @@ struct tree {
 	uint64_t next_ino;
 	uint64_t revision; /* of the last transition applied */
 	bool replaying;
+	struct gone gone;
 	bool has_stand_ins; /* or had: see prepare.c */
 
 	uint64_t n_keys, n_namespaces; /* names of either; the root is not counted */

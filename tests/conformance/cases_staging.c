@@ -3,6 +3,7 @@
 
 /* What is written through a handle, until it becomes the value. */
 #include "cases.h"
+#include "store/gone.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -407,26 +408,63 @@ static void staged_for_another(struct bench *b)
 	assert_int_not_equal(b->st.st_mtim.tv_sec, 1);
 }
 
-/* A key without a name that nobody has open has no value, whoever may still know its number. */
-static void known_by_number_only(struct bench *b)
+static uint64_t look_up(struct bench *b, const char *name)
 {
 	int64_t lifetime;
 	struct stat st;
-	uint64_t h, ino;
+
+	assert_int_equal(store_lookup(b->s, b->who, ROOT_INO, name, &st, &lifetime), 0);
+	return st.st_ino;
+}
+
+/* Who has looked a key up may open it though it has lost its name meanwhile, but nobody can
+ * hold its value for ever by that. */
+static void known_by_number_only(struct bench *b)
+{
+	uint64_t h, ino, others[GONE_MAX];
+	char name[16];
 
 	bench_set(b, ROOT_INO, "k", "value");
-	bench_open_key(b, bench_ino(b, ROOT_INO, "k"), O_RDONLY, &h);
-	assert_int_equal(store_lookup(b->s, b->who, ROOT_INO, "k", &st, &lifetime), 0);
-	ino = st.st_ino;
+	ino = look_up(b, "k");
+	bench_symlink(b, ROOT_INO, "link", "target");
+	others[0] = look_up(b, "link");
+	assert_int_equal(bench_unlink(b, ROOT_INO, "link"), 0);
 	assert_int_equal(bench_unlink(b, ROOT_INO, "k"), 0);
-	assert_int_equal(bench_read(b, h, 0, 10), 0);
-	assert_int_equal(b->size, 5);
-	bench_release(b, h);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(bench_open_key(b, ino, O_RDONLY, &h), 0);
+		assert_int_equal(bench_read(b, h, 0, 10), 0);
+		assert_int_equal(b->size, 5);
+		bench_release(b, h);
+	}
+	bench_open_key(b, ino, O_RDONLY, &h);
+	for (unsigned i = 0; i < 2 * GONE_MAX; i++) {
+		snprintf(name, sizeof(name), "k%u", i);
+		bench_set(b, ROOT_INO, name, "another");
+		if (i >= GONE_MAX) {
+			store_forget(b->s, others[i % GONE_MAX], 1);
+		}
+		if (i == GONE_MAX) {
+			/* It was open when its turn came. */
+			assert_int_equal(bench_read(b, h, 0, 10), 0);
+			assert_int_equal(b->size, 5);
+			bench_release(b, h);
+			bench_open_key(b, ino, O_RDONLY, &h);
+			bench_release(b, h);
+		}
+		if (i == 0) {
+			store_forget(b->s, others[0], 1); /* the link */
+		}
+		others[i % GONE_MAX] = look_up(b, name);
+		bench_unlink(b, ROOT_INO, name);
+	}
 	assert_int_equal(bench_getattr(b, ino), 0);
 	assert_int_equal(b->st.st_size, 0);
 	assert_int_equal(bench_open_key(b, ino, O_RDONLY, &h), STORE_STALE);
 	store_forget(b->s, ino, 1);
 	assert_int_not_equal(bench_getattr(b, ino), 0);
+	for (unsigned i = 0; i < GONE_MAX; i++) {
+		store_forget(b->s, others[i], 1);
+	}
 }
 
 static void namespace_of_what_is_made(struct bench *b)

@@ -9,6 +9,7 @@ import json
 import mmap
 import os
 import re
+import resource
 import select
 import signal
 import subprocess
@@ -691,6 +692,25 @@ def test_a_new_program_that_hangs(scratch):
     else:
         raise Failure("a call that nobody answered has succeeded")
     check("the worker does not answer; unmounting" in m.read_log(), m.read_log())
+
+
+@mount_only
+@unmounted
+def test_a_limit_of_file_sizes(scratch):
+    """One of the shell that mounts is none of the keep's."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64 << 20, before[1]))
+    try:
+        m = scratch.mount(options=["max_value=16M"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    value = os.urandom(10 << 20)
+    for i in range(3):
+        with open(m.path("k"), "wb") as f:
+            f.write(value)
+            f.flush()
+            kill_and_wait(m)
+        equal(m.read("k") == value, True, "the value that was staged")
 
 
 @mount_only
