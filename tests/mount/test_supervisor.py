@@ -507,7 +507,7 @@ def test_killed_as_soon_as_it_is_mounted(scratch):
         m.start()
         killed()
         m.write("k", "v")
-        check("signal 11" in m.read_log(), "it was not killed")
+        equal(m.read_log().count("starting another"), i + 1, "deaths")
         m.unmount()
 
 
