@@ -4,6 +4,8 @@
 /* See base/table.c for the method. */
 #include "base/index.h"
 
+#include "base/linear_hash.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
@@ -28,20 +30,6 @@ void index_finish(struct index *x)
 	*x = (struct index){0};
 }
 
-/* 2^k - 1 for the smallest 2^k that is not below n. */
-static size_t mask_of(size_t n)
-{
-	return n <= 1 ? 0 : SIZE_MAX >> __builtin_clzl(n - 1);
-}
-
-static size_t bucket_of(const struct index *x, uint32_t hash)
-{
-	size_t mask = mask_of(x->n_buckets);
-	size_t bucket = hash & mask;
-
-	return bucket < x->n_buckets ? bucket : bucket & (mask >> 1);
-}
-
 static void split_one(struct index *x)
 {
 	size_t fresh = x->n_buckets;
@@ -61,7 +49,7 @@ static void split_one(struct index *x)
 		x->capacity *= 2;
 	}
 	x->n_buckets++;
-	mask = mask_of(x->n_buckets);
+	mask = linear_hash_mask(x->n_buckets);
 	from = &x->buckets[fresh & (mask >> 1)];
 	to = &x->buckets[fresh];
 	*to = 0;
@@ -94,7 +82,7 @@ void index_insert(struct index *x, struct indexed *item, uint32_t hash)
 	if (x->n_items >= x->n_buckets) {
 		split_one(x);
 	}
-	bucket = &x->buckets[bucket_of(x, hash)];
+	bucket = &x->buckets[linear_hash_bucket(x->n_buckets, hash)];
 	item->next = *bucket;
 	*bucket = slab_ref_of(item);
 	x->n_items++;
@@ -102,7 +90,7 @@ void index_insert(struct index *x, struct indexed *item, uint32_t hash)
 
 void index_remove(struct index *x, struct indexed *item, uint32_t hash)
 {
-	slab_ref *at = &x->buckets[bucket_of(x, hash)], wanted = slab_ref_of(item);
+	slab_ref *at = &x->buckets[linear_hash_bucket(x->n_buckets, hash)], wanted = slab_ref_of(item);
 
 	while (*at && *at != wanted) {
 		at = &((struct indexed *)slab_at(*at))->next;
@@ -116,7 +104,7 @@ void index_remove(struct index *x, struct indexed *item, uint32_t hash)
 
 struct indexed *index_first(const struct index *x, uint32_t hash)
 {
-	return slab_at(x->buckets[bucket_of(x, hash)]);
+	return slab_at(x->buckets[linear_hash_bucket(x->n_buckets, hash)]);
 }
 
 struct indexed *index_bucket(const struct index *x, size_t bucket)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 The cubbyfs authors */
 
-/* Linear hashing.
+/* Linear hashing (linear_hash.h).
  *
  * With n buckets in use, and 2^k the smallest power of two that is not below
  * n, an item lives in bucket `hash mod 2^k`, or, where there is no such bucket
@@ -14,6 +14,8 @@
  * A table never shrinks: that keeps the walk's promise (see table_bucket) and
  * a state that was large once will be again. */
 #include "base/table.h"
+
+#include "base/linear_hash.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -41,20 +43,6 @@ void table_finish(struct table *t)
 	*t = (struct table){0};
 }
 
-/* 2^k - 1 for the smallest 2^k that is not below n. */
-static size_t mask_of(size_t n)
-{
-	return n <= 1 ? 0 : SIZE_MAX >> __builtin_clzl(n - 1);
-}
-
-static size_t bucket_of(const struct table *t, uint32_t hash)
-{
-	size_t mask = mask_of(t->n_buckets);
-	size_t bucket = hash & mask;
-
-	return bucket < t->n_buckets ? bucket : bucket & (mask >> 1);
-}
-
 static void split_one(struct table *t)
 {
 	size_t fresh = t->n_buckets;
@@ -74,7 +62,7 @@ static void split_one(struct table *t)
 		t->capacity *= 2;
 	}
 	t->n_buckets++;
-	mask = mask_of(t->n_buckets);
+	mask = linear_hash_mask(t->n_buckets);
 	from = &t->buckets[fresh & (mask >> 1)];
 	to = &t->buckets[fresh];
 	*to = NULL;
@@ -99,7 +87,7 @@ void table_insert(struct table *t, struct table_link *link, uint32_t hash)
 	if (t->n_items >= t->n_buckets) {
 		split_one(t);
 	}
-	bucket = bucket_of(t, hash);
+	bucket = linear_hash_bucket(t->n_buckets, hash);
 	link->hash = hash;
 	link->next = t->buckets[bucket];
 	t->buckets[bucket] = link;
@@ -108,7 +96,7 @@ void table_insert(struct table *t, struct table_link *link, uint32_t hash)
 
 void table_remove(struct table *t, struct table_link *link)
 {
-	struct table_link **at = &t->buckets[bucket_of(t, link->hash)];
+	struct table_link **at = &t->buckets[linear_hash_bucket(t->n_buckets, link->hash)];
 
 	while (*at && *at != link) {
 		at = &(*at)->next;
@@ -130,7 +118,7 @@ static struct table_link *same_hash(struct table_link *link, uint32_t hash)
 
 struct table_link *table_first(const struct table *t, uint32_t hash)
 {
-	return same_hash(t->buckets[bucket_of(t, hash)], hash);
+	return same_hash(t->buckets[linear_hash_bucket(t->n_buckets, hash)], hash);
 }
 
 struct table_link *table_next(const struct table_link *link)

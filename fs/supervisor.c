@@ -138,7 +138,9 @@ static void start_worker(struct state *st)
 		}
 	}
 	st->started_at = clock_elapsed(&clock_system);
-	st->kill_at = st->candidate < 0 ? 0 : st->started_at + patience(st);
+	if (!st->ending) { /* else it has what is left */
+		st->kill_at = st->candidate < 0 ? 0 : st->started_at + patience(st);
+	}
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
 		log_error("cannot start a worker: %m");
 		st->status = STATUS_FAILED;

@@ -413,6 +413,44 @@ static void staged_bytes(struct bench *b)
 }
 
 /* What handles show of the past is bounded too: those that began first lose it. */
+/* What stages began as is kept while they last: of so much that there is an end. */
+static void values_that_stages_began_as(struct bench *b)
+{
+	uint64_t h[6], bobs, ino;
+
+	b->config.max_staged = 1000; /* so 4000 are kept */
+	bench_reopen(b);
+	set_size(b, ROOT_INO, "k", 900);
+	ino = bench_ino(b, ROOT_INO, "k");
+	bench_setattr(b, ino, 0, &(struct stat){.st_mode = 0666}, STORE_SET_MODE);
+	b->who = &ALICE;
+	for (unsigned i = 0; i < 5; i++) {
+		assert_int_equal(bench_open_key(b, ino, O_RDWR, &h[i]), 0);
+		assert_int_equal(bench_setattr(b, ino, h[i], &(struct stat){.st_size = 0}, STORE_SET_SIZE),
+			i < 4 ? 0 : STORE_FULL);
+		bench_recount(b);
+	}
+	/* Nobody else's, and it was not much that was staged. */
+	assert_int_equal(bench_stat(b, NULL, "staged_bytes"), 0);
+	b->who = &BOB;
+	bench_open_key(b, ino, O_RDWR, &bobs);
+	assert_int_equal(bench_write(b, bobs, "x", 0), 0);
+	bench_release(b, bobs);
+	/* A commit gives back, and so does a close. */
+	b->who = &ALICE;
+	assert_int_equal(bench_fsync(b, h[0]), 0); /* the value is empty now */
+	set_size(b, ROOT_INO, "k", 900);
+	bench_open_key(b, ino, O_RDWR, &h[5]);
+	assert_int_equal(bench_write(b, h[5], "x", 0), 0);
+	assert_int_equal(bench_write(b, h[4], "x", 0), STORE_FULL);
+	bench_release(b, h[5]);
+	for (unsigned i = 0; i < 5; i++) {
+		bench_release(b, h[i]);
+		bench_recount(b);
+	}
+	assert_int_equal(bench_stat(b, "limits", "users"), 0);
+}
+
 static void values_that_are_kept(struct bench *b)
 {
 	uint64_t h[6], bobs, ino;
@@ -584,6 +622,7 @@ const struct test_case limit_cases[] = {
 	{"whole_store", whole_store},
 	{"smaller_than_what_is_there", smaller_than_what_is_there},
 	{"staged_bytes", staged_bytes},
+	{"values_that_stages_began_as", values_that_stages_began_as},
 	{"values_that_are_kept", values_that_are_kept},
 	{"open_handles", open_handles},
 	{"advisory_locks", advisory_locks},

@@ -309,7 +309,7 @@ static void recount_nodes(const struct store *s)
 
 static void recount_users(const struct store *s)
 {
-	uint64_t staged = 0, open = 0, kept = 0, accounts = 0;
+	uint64_t staged = 0, open = 0, kept = 0, bases = 0, accounts = 0;
 
 	for (size_t i = 0; i < s->quota.accounts.n_buckets; i++) {
 		struct table_link *a = table_bucket(&s->quota.accounts, i);
@@ -320,6 +320,7 @@ static void recount_users(const struct store *s)
 			staged += account->staged;
 			open += account->open;
 			kept += account->kept;
+			bases += account->bases;
 			assert_true(account->kept || !account->kept_first);
 			accounts++;
 			assert_true(account->staged || account->open || account->locks);
@@ -335,12 +336,14 @@ static void recount_users(const struct store *s)
 				staged -= h->stage.size + h->staged.xattr_bytes;
 				open--;
 				kept -= value_size(h->seen);
+				bases -= value_size(h->base);
 			}
 		}
 	}
 	assert_int_equal(staged, 0);
 	assert_int_equal(open, 0);
 	assert_int_equal(kept, 0);
+	assert_int_equal(bases, 0);
 	assert_int_equal(accounts, s->quota.accounts.n_items);
 }
 

@@ -18,6 +18,8 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from harness import (check, deadline, equal, main, mount_only, options, raises,  # noqa: E402
                      wait_for)
+from usage import keep, memory  # noqa: E402
+from worker import kill_and_wait  # noqa: E402
 
 ALICE, BOB = 61001, 61002
 K = 1024
@@ -373,6 +375,34 @@ def test_locks(m):
     wait_for(lambda: m.stats()["advisory_locks"] == 0, what="all locks gone")
     for fd in go + done:
         os.close(fd)
+
+
+@mount_only
+def test_replaced_values_are_kept_once(m):
+    """However many are reading one, or have begun to change it."""
+    size, count = 1 << 20, 200
+    old = os.urandom(size)
+    m.write("k", old)
+    for which in "seen", "base":
+        before = keep(m), memory(m)
+        fds = [os.open(m.path("k"), os.O_RDWR if which == "base" else os.O_RDONLY)
+               for _ in range(count)]
+        for fd in fds:
+            if which == "base":
+                os.ftruncate(fd, 0)
+            else:
+                equal(os.pread(fd, 1, 0), old[:1], "the first byte")
+        m.write("k", b"new")
+        after = keep(m), memory(m)
+        for what, a, b in zip(("keep", "memory"), before, after):
+            check(b - a < 16 * size, "%s: %s grew from %d to %d bytes" % (which, what, a, b))
+        kill_and_wait(m)
+        if which == "seen":
+            for fd in fds:
+                equal(os.pread(fd, 1, size - 1), old[-1:], "the last byte, in another worker")
+        for fd in fds:
+            os.close(fd)
+        m.write("k", old)
 
 
 @mount_only

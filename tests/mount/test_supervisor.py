@@ -3,6 +3,7 @@
 # Copyright (c) 2026 The cubbyfs authors
 """What a client holds when the worker dies or is replaced, thing by thing; and when the
 supervisor gives up."""
+import contextlib
 import errno
 import fcntl
 import json
@@ -45,6 +46,16 @@ def replace(m):
     r = subprocess.run([CUBBYFS, "--replace", m.dir], capture_output=True, text=True, timeout=60)
     equal((r.returncode, r.stderr), (0, ""), "--replace")
     check("has taken over" in r.stdout, r.stdout)
+
+
+@contextlib.contextmanager
+def variable(name, value):
+    """In the environment of what is started meanwhile."""
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        del os.environ[name]
 
 
 def read(name):
@@ -672,11 +683,8 @@ def stopped_candidate(m):
 @unmounted
 def test_a_new_program_that_hangs(scratch):
     """Calls go on with the old one; and the end does not wait for ever."""
-    os.environ["CUBBYFS_TEST_PATIENCE"] = "2"
-    try:
+    with variable("CUBBYFS_TEST_PATIENCE", "2"):
         m = scratch.mount()
-    finally:
-        del os.environ["CUBBYFS_TEST_PATIENCE"]
     m.write("k", "v")
     pid, look = stopped_candidate(m)
     equal(look(), b"v", "value")
@@ -752,11 +760,8 @@ def test_replace_says_what_is_wrong(m):
 @unmounted
 def test_a_kernel_that_cannot_resend(scratch):
     """The restart happens; a call that was under way fails with EIO, and hangs not."""
-    os.environ["CUBBYFS_TEST_NO_RESEND"] = "1"
-    try:
+    with variable("CUBBYFS_TEST_NO_RESEND", "1"):
         m = scratch.mount()
-    finally:
-        del os.environ["CUBBYFS_TEST_NO_RESEND"]
     m.write("k", "v")
     fd = os.open(m.path("k"), os.O_RDWR)
     os.write(fd, b"staged")
