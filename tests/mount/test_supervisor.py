@@ -89,6 +89,16 @@ def in_thread(call):
     return join
 
 
+def waits_for(fd):
+    """Whether a thread of ours is in a call on that descriptor (proc_pid_syscall(5))."""
+    for task in os.listdir("/proc/self/task"):
+        with open("/proc/self/task/%s/syscall" % task) as f:
+            words = f.read().split()
+        if len(words) > 1 and int(words[1], 16) == fd:
+            return True
+    return False
+
+
 # --- what is open ------------------------------------------------------------------
 
 @ways
@@ -770,6 +780,8 @@ def test_a_kernel_that_cannot_resend(scratch):
     waiting = in_thread(lambda: fcntl.flock(fd, fcntl.LOCK_EX))
     events = os.open(m.path(".cubby", "events"), os.O_RDONLY)
     reading = in_thread(lambda: os.read(events, 100))
+    wait_for(lambda: waits_for(events), 10, "a reader")
+    # What is answered was asked after the read, so that has been noted.
     wait_for(lambda: m.stats()["lock_waiters"] == 1, 10, "a waiter")
     kill_and_wait(m)
     for call in waiting, reading:
