@@ -450,11 +450,11 @@ def test_event_streams(m, change):
 def test_what_expired_meanwhile_is_told(m, change):
     """Keys that end while there is no worker, or as it dies: an IN_DELETE each, and one only."""
     count = 50
-    for i in range(count):
-        write("k%d" % i, b"v")
-        os.setxattr("k%d" % i, "user.cubby.ttl", b"%f" % (0.2 + 0.02 * i))
     with inotify.Inotify() as watch:
         watch.add(".", inotify.DELETE)
+        for i in range(count):
+            write("k%d" % i, b"v")
+            os.setxattr("k%d" % i, "user.cubby.ttl", b"%f" % (0.2 + 0.02 * i))
         end = time.monotonic() + 20
         seen = []
         turns = 0
