@@ -37,9 +37,17 @@
  * take for the new key's, so the making is told once more after it.
  *
  * Renames. A job has the path of its time. If a namespace has been renamed since,
- * the lookups lead elsewhere, which the handler sees: it knows which name in
+ * the way leads elsewhere, which the handler sees: it knows which name in
  * which namespace the job is about. The job is then tried again by the path that
  * is now.
+ *
+ * What the kernel remembers, it does not look up. The namespaces of the way are what they are, so
+ * that does no harm. The name itself may be one that was made anew and looked up since, or
+ * another's: a request that no lookup of it went before gets ESTALE, and the kernel then looks it
+ * up; where it does not come to a request, see job.c.
+ *
+ * A name that gets a deadline is made to be looked up, once and then each time, by trying to
+ * make it: mkdir(2) asks for the name whatever the kernel remembers, and fails.
  *
  * Lock directories. One that expires goes from below, name by name, and by the time
  * that is told another may have its name. So such a job knows the namespaces of its
@@ -113,6 +121,7 @@ struct announcer {
 	/* The loop's. */
 	struct table by_ino;   /* jobs that more changes can be merged into */
 	struct table removals; /* those that remove */
+	unsigned n_renewals;
 	uint64_t next_job;
 	struct job *doubtful; /* until announcer_settle */
 	pid_t *former;	      /* threads of processes before us */
@@ -214,6 +223,8 @@ static void enter(struct announcer *a, struct job *j)
 {
 	if (is_mergeable(j)) {
 		table_insert(&a->by_ino, &j->by_ino, hash_number(j->ino));
+	} else if (j->kind == JOB_RENEW) {
+		a->n_renewals++;
 	} else if (j->kind == JOB_REMOVE) {
 		table_insert(&a->removals, &j->by_ino, hash_number(j->ino));
 	}
@@ -225,6 +236,8 @@ static void leave(struct announcer *a, struct job *j)
 {
 	if (is_mergeable(j)) {
 		table_remove(&a->by_ino, &j->by_ino);
+	} else if (j->kind == JOB_RENEW) {
+		a->n_renewals--;
 	} else if (j->kind == JOB_REMOVE) {
 		table_remove(&a->removals, &j->by_ino);
 	}
@@ -236,7 +249,7 @@ static void push(struct announcer *a, struct job *j)
 {
 	pthread_mutex_lock(&a->lock);
 	j->next = NULL;
-	j->misled = false;
+	j->misled = j->looked_up = false;
 	j->state = WAITING;
 	*a->tail = j;
 	a->tail = &j->next;
@@ -279,6 +292,9 @@ static void add(struct announcer *a, enum job_kind kind, const struct store_noti
 	if ((kind == JOB_MODIFY || kind == JOB_WRITE) && merge(a, kind, n->ino)) {
 		return;
 	}
+	if (kind == JOB_RENEW && a->n_renewals >= MAX_REMOVALS) {
+		return; /* its attributes are asked for, which says as much */
+	}
 	if (kind == JOB_REMOVE && a->removals.n_items >= MAX_JOBS) {
 		lose(a, "a call on the mount does not return");
 		return;
@@ -299,6 +315,7 @@ static void on_notice(void *arg, const struct store_notice *n)
 		[STORE_NOTICE_MODIFIED] = JOB_MODIFY,
 		[STORE_NOTICE_WRITTEN] = JOB_WRITE,
 		[STORE_NOTICE_REMOVED] = JOB_REMOVE,
+		[STORE_NOTICE_MORTAL] = JOB_RENEW,
 	};
 
 	add(arg, kinds[n->kind], n);
@@ -325,11 +342,12 @@ static unsigned room(void *arg)
 	return MAX_REMOVALS - (unsigned)a->removals.n_items;
 }
 
-/* Tries a job again that was led astray. Returns whether it does. */
+/* Tries a job again that was led astray: was seen on another way, or did not get there and the
+ * way is another by now. Returns whether it does. */
 static bool retry(struct announcer *a, struct job *j)
 {
 	_cleanup_buffer_ struct buffer path = {0};
-	uint64_t ino = j->kind == JOB_REMOVE || j->kind == JOB_MAKE ? j->parent : j->ino;
+	uint64_t ino = is_mergeable(j) ? j->ino : j->parent;
 	int r;
 
 	if (++j->tries == MAX_TRIES || j->way) {
@@ -339,6 +357,9 @@ static bool retry(struct announcer *a, struct job *j)
 	if (r == 0 && ino == j->parent) {
 		r = path.size ? buffer_append(&path, "/", 1) : 0;
 		r = r ? r : buffer_append_string(&path, j->name);
+	}
+	if (!j->misled && bytes_equal(buffer_bytes(&path), bytes_of_string(j->path))) {
+		return false;
 	}
 	if (r || job_set_path(j, buffer_bytes(&path))) {
 		return false; /* it has gone with what it was in */
@@ -361,7 +382,7 @@ void announcer_dispatch(struct announcer *a)
 	pthread_mutex_unlock(&a->lock);
 	for (; done; done = next) {
 		next = done->next;
-		if (done->misled && retry(a, done)) {
+		if ((done->misled || done->error == ENOENT) && retry(a, done)) {
 			continue;
 		}
 		if (done->error == EROFS) {
@@ -372,6 +393,11 @@ void announcer_dispatch(struct announcer *a)
 }
 
 /* --- for the request handlers --------------------------------------------------- */
+
+bool announcer_works(const struct announcer *a)
+{
+	return a->started && !a->gone;
+}
 
 bool announcer_is(const struct announcer *a, pid_t thread)
 {
@@ -430,6 +456,7 @@ enum announcer_answer announcer_lookup(struct announcer *a, uint64_t parent, con
 	case JOB_REMOVE:
 		if (is_about(j, parent, name)) {
 			j->misled = false;
+			j->looked_up = true;
 			*st = j->stat;
 			return ANNOUNCER_NODE;
 		}
@@ -438,6 +465,12 @@ enum announcer_answer announcer_lookup(struct announcer *a, uint64_t parent, con
 		if (is_about(j, parent, name)) {
 			j->misled = false;
 			return ANNOUNCER_NOTHING;
+		}
+		break;
+	case JOB_RENEW:
+		if (is_about(j, parent, name)) {
+			j->misled = false;
+			return ANNOUNCER_ORDINARY;
 		}
 		break;
 	case JOB_MODIFY:
@@ -450,10 +483,10 @@ enum announcer_answer announcer_lookup(struct announcer *a, uint64_t parent, con
 	}
 	/* A step on the way, through a namespace; else this is not the way. */
 	if (ino) {
-		int64_t lifetime;
+		bool lasts;
 		const struct store_caller caller = {0};
 
-		if (store_getattr(a->store, &caller, ino, st, &lifetime) == 0 &&
+		if (store_getattr(a->store, &caller, ino, st, &lasts) == 0 &&
 			S_ISDIR(st->st_mode)) {
 			/* It may be a step to one of its own name. */
 			j->misled |= strcmp(j->name, name) == 0;
@@ -471,18 +504,24 @@ static void note_answer(struct announcer *a, struct job *j, uint64_t request)
 	job_keep(j, a->keep);
 }
 
-bool announcer_removed(struct announcer *a, uint64_t parent, const char *name, uint64_t request)
+int announcer_removed(struct announcer *a, uint64_t parent, const char *name, uint64_t request)
 {
 	struct job *j = job_of(a);
 	uint64_t ino = store_number(a->store, parent, name);
-	int64_t lifetime;
+	bool lasts;
 	struct stat st;
 	const struct store_caller caller = {0};
 
 	if (!j || j->kind != JOB_REMOVE || !is_about(j, parent, name)) {
-		return false; /* a namespace that happens to have that name */
+		if (j) {
+			j->misled = true;
+		}
+		return ENOENT; /* a namespace that happens to have that name */
 	}
-	if (ino && store_getattr(a->store, &caller, ino, &st, &lifetime) == 0) {
+	if (!j->looked_up) {
+		return ESTALE;
+	}
+	if (ino && store_getattr(a->store, &caller, ino, &st, &lasts) == 0) {
 		add(a, JOB_MAKE, &(struct store_notice){
 			.ino = ino,
 			.parent = parent,
@@ -491,7 +530,20 @@ bool announcer_removed(struct announcer *a, uint64_t parent, const char *name, u
 		});
 	}
 	note_answer(a, j, request);
-	return true;
+	return 0;
+}
+
+int announcer_touched(struct announcer *a, uint64_t ino)
+{
+	struct job *j = job_of(a);
+
+	if (j && is_mergeable(j) && j->ino == ino) {
+		return 0;
+	}
+	if (j) {
+		j->misled = true;
+	}
+	return ESTALE;
 }
 
 int announcer_made(struct announcer *a, uint64_t parent, const char *name, uint64_t request,
@@ -499,19 +551,24 @@ int announcer_made(struct announcer *a, uint64_t parent, const char *name, uint6
 {
 	const struct store_caller caller = {0};
 	struct job *j = job_of(a);
-	int64_t lifetime;
+	bool lasts;
 
 	if (!j || j->kind != JOB_MAKE || !is_about(j, parent, name)) {
 		return STORE_NOT_FOUND;
 	}
 	note_answer(a, j, request);
-	return store_lookup(a->store, &caller, parent, name, st, &lifetime);
+	return store_lookup(a->store, &caller, parent, name, st, &lasts);
+}
+
+bool announcer_needs_permission(void)
+{
+	return geteuid() != 0;
 }
 
 void announcer_permit(struct stat *st)
 {
 	/* What the kernel is told counts for everybody who asks at that moment. */
-	if (geteuid() == 0) {
+	if (!announcer_needs_permission()) {
 		return;
 	}
 	st->st_mode |= S_ISDIR(st->st_mode) ? S_IRWXU : S_IWUSR;

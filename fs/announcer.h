@@ -66,6 +66,9 @@ void announcer_settle(struct announcer *a);
 
 /* --- for the request handlers --------------------------------------------- */
 
+/* Whether it raises events, so that the kernel may remember what it is told. */
+bool announcer_works(const struct announcer *a);
+
 /* Whether a request is the announcer's own. */
 bool announcer_is(const struct announcer *a, pid_t thread);
 
@@ -73,10 +76,12 @@ bool announcer_is(const struct announcer *a, pid_t thread);
 enum announcer_answer announcer_lookup(struct announcer *a, uint64_t parent, const char *name,
 	struct stat *st);
 
-/* It has removed what it was told to remove; false: that is not what this is. `request` is the
+/* It has removed what it was told to remove: 0, or what to answer, an errno. `request` is the
  * number of that request. */
-bool announcer_removed(
-	struct announcer *a, uint64_t parent, const char *name, uint64_t request);
+int announcer_removed(struct announcer *a, uint64_t parent, const char *name, uint64_t request);
+
+/* It opens or touches this node: 0, or what to answer, an errno. */
+int announcer_touched(struct announcer *a, uint64_t ino);
 
 /* Its making of `name` in `parent`: 0 and the node that is there, or
  * STORE_NOT_FOUND. */
@@ -90,6 +95,9 @@ bool announcer_stat(struct announcer *a, uint64_t ino, struct stat *st);
 /* The handle of whatever it opens; nothing is ever read or written by it. */
 #define ANNOUNCER_HANDLE UINT64_MAX
 
-/* Adds the permissions that a user's daemon needs as the owner, who could give himself
- * these; root's needs none. */
+/* Whether it is bound by permissions, as a user's daemon is; root's is not. Then it is told others
+ * (announcer_permit), so that attributes are not to be remembered. */
+bool announcer_needs_permission(void);
+
+/* Adds those that it needs as the owner, who could give himself these. */
 void announcer_permit(struct stat *st);

@@ -137,6 +137,24 @@ static int walk(int root, const char *path, const char **name)
 	return at;
 }
 
+/* Has the name looked up, whatever the kernel remembers of it. */
+static int renew(int at, const char *name)
+{
+	return mkdirat(at, name, 0700); /* EEXIST, or what the handler says */
+}
+
+static int remove_name(int at, const char *name, int flags)
+{
+	int r = unlinkat(at, name, flags);
+
+	/* What has its name now, and is remembered, is of another kind. */
+	if (r < 0 && (errno == EISDIR || errno == ENOTDIR)) {
+		renew(at, name);
+		r = unlinkat(at, name, flags);
+	}
+	return r;
+}
+
 /* `name` is one component; none of the calls follows it if it is a symlink.
  * 0 or an errno. */
 static int make_calls(int at, const char *name, const struct job *j)
@@ -155,7 +173,10 @@ static int make_calls(int at, const char *name, const struct job *j)
 		}
 		break;
 	case JOB_REMOVE:
-		r = unlinkat(at, name, S_ISDIR(j->mode) ? AT_REMOVEDIR : 0);
+		r = remove_name(at, name, S_ISDIR(j->mode) ? AT_REMOVEDIR : 0);
+		break;
+	case JOB_RENEW:
+		r = renew(at, name);
 		break;
 	case JOB_MAKE:
 		if (S_ISDIR(j->mode)) {
@@ -177,12 +198,13 @@ int job_carry_out(const struct job *j, int root)
 {
 	const char *name;
 	int at = walk(root, j->path, &name);
-	int r = 0;
+	int r;
 
-	if (at >= 0) {
-		r = *name ? make_calls(at, name, j) : 0;
-		close(at);
+	if (at < 0) {
+		return ENOENT;
 	}
+	r = *name ? make_calls(at, name, j) : 0;
+	close(at);
 	return r;
 }
 

@@ -14,22 +14,24 @@ enum job_kind {
 	JOB_WRITE,  /* IN_OPEN, IN_MODIFY, IN_CLOSE_WRITE */
 	JOB_REMOVE, /* IN_DELETE */
 	JOB_MAKE,   /* IN_CREATE, and IN_OPEN, IN_CLOSE_WRITE for a key */
+	JOB_RENEW,  /* none; the name is looked up */
 };
 
 enum job_state { WAITING, UNDER_WAY, DONE };
 
 struct job {
 	struct job *next;
-	struct table_link by_ino; /* but for JOB_MAKE */
+	struct table_link by_ino; /* of all but JOB_MAKE, JOB_RENEW */
 	uint64_t id;		  /* in the keep */
 	uint64_t answered;	  /* the request that has announced it; 0: none yet */
 	enum job_state state;	  /* under the lock */
 	enum job_kind kind;
 	uint64_t ino;
-	uint64_t parent; /* JOB_REMOVE, JOB_MAKE */
+	uint64_t parent; /* JOB_REMOVE, JOB_MAKE, JOB_RENEW */
 	mode_t mode;
 	unsigned tries;
-	bool misled; /* the path led elsewhere */
+	bool misled;	/* the path led elsewhere */
+	bool looked_up; /* JOB_REMOVE: the name */
 	int error;   /* errno of its call */
 	char *path;
 	const char *name; /* in path */
@@ -51,7 +53,7 @@ int job_set_path(struct job *j, struct bytes path);
 uint64_t job_next(const struct job *j, uint64_t parent, const char *name);
 
 /* Makes its calls below `root`, a descriptor of the mount's root. In the announcer's thread.
- * 0 or an errno; a way that is not there any more is no error. */
+ * 0 or an errno; ENOENT if the way is not there any more. */
 int job_carry_out(const struct job *j, int root);
 
 /* Puts it into the keep as it is. */

@@ -3,8 +3,18 @@
 
 /* What the connection is like, and why.
  *
- * The kernel caches nothing yet: every name and attribute is good for 0 s, and
- * all files are direct. (Exact caching is a later step; DESIGN 2.)
+ * The kernel remembers names and attributes, as long as they last (store_lookup),
+ * and is told before that ends otherwise than by its own calls. All files are direct: a page
+ * cache cannot be made safe against values that change under a reader.
+ *
+ * For attributes that depends on the order of things: an answer may be taken up after they
+ * have changed once more. The kernel sorts that out for lookups and for getattr, by counting
+ * the changes; for what is made anew it does not, nor for setattr, but where nobody can
+ * change the same node meanwhile, since the caller has it locked. So the making of a name tells
+ * no attributes to be remembered, nor does a setattr of a namespace, which is changed by what
+ * happens in it.
+ *
+ * ASYNC_DIO is declined: with it the kernel notes that a file has changed before it has.
  *
  * ATOMIC_O_TRUNC: the truncation of open(O_TRUNC) is staged like any write,
  * so it has to come with the open. HANDLE_KILLPRIV is declined: then the kernel
@@ -28,15 +38,16 @@
 
 #define MAX_WRITE (1u << 20)
 #define MAX_BACKGROUND 65535u
+#define REMEMBERED 86400.0 /* s; as good as for ever */
 
 static void on_init(void *userdata, struct fuse_conn_info *conn)
 {
 	const unsigned declined = FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
-		FUSE_CAP_SPLICE_MOVE | FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_READDIRPLUS |
-		FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_HANDLE_KILLPRIV | FUSE_CAP_IOCTL_DIR |
-		FUSE_CAP_CACHE_SYMLINKS;
+		FUSE_CAP_SPLICE_MOVE | FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_HANDLE_KILLPRIV |
+		FUSE_CAP_IOCTL_DIR | FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_ASYNC_DIO;
 	const unsigned wanted = FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_PARALLEL_DIROPS |
-		FUSE_CAP_POSIX_LOCKS | FUSE_CAP_FLOCK_LOCKS;
+		FUSE_CAP_POSIX_LOCKS | FUSE_CAP_FLOCK_LOCKS | FUSE_CAP_READDIRPLUS |
+		FUSE_CAP_READDIRPLUS_AUTO;
 
 	(void)userdata;
 	conn->want &= ~declined;
@@ -91,6 +102,7 @@ const struct fuse_lowlevel_ops ops_table = {
 	.flock = on_flock,
 	.opendir = on_opendir,
 	.readdir = on_readdir,
+	.readdirplus = on_readdirplus,
 	.releasedir = on_releasedir,
 	.fsyncdir = on_fsyncdir,
 	.statfs = on_statfs,
@@ -132,16 +144,43 @@ void ops_reply_walk_error(fuse_req_t req, int rc)
 /* A reply gets through, or the connection has ended: once we have read a
  * request the kernel waits for its answer, whatever signals the caller gets. So
  * what a reply hands out (a reference, a handle) need never be taken back. */
-void ops_reply_entry(fuse_req_t req, const struct stat *st)
+void ops_reply_entry(fuse_req_t req, const struct stat *st, bool lasts)
 {
-	const struct fuse_entry_param e = {.ino = st->st_ino, .attr = *st};
+	const struct fuse_entry_param e = {
+		.ino = st->st_ino,
+		.attr = *st,
+		.entry_timeout = ops_lifetime(req, lasts),
+		.attr_timeout = ops_attr_lifetime(req, lasts),
+	};
 
 	fuse_reply_entry(req, &e);
 }
 
-void ops_reply_attr(fuse_req_t req, const struct stat *st)
+void ops_reply_attr(fuse_req_t req, const struct stat *st, bool lasts)
 {
-	fuse_reply_attr(req, st, 0);
+	fuse_reply_attr(req, st, ops_attr_lifetime(req, lasts));
+}
+
+double ops_lifetime(fuse_req_t req, bool lasts)
+{
+	return lasts && announcer_works(frontend_of(req)->announcer) ? REMEMBERED : 0;
+}
+
+double ops_attr_lifetime(fuse_req_t req, bool lasts)
+{
+	return announcer_needs_permission() ? 0 : ops_lifetime(req, lasts);
+}
+
+/* A name that was made. */
+static void reply_made(fuse_req_t req, const struct stat *st, bool lasts)
+{
+	const struct fuse_entry_param e = {
+		.ino = st->st_ino,
+		.attr = *st,
+		.entry_timeout = ops_lifetime(req, lasts),
+	};
+
+	fuse_reply_entry(req, &e);
 }
 
 static void entry_done(void *arg, int rc, const struct store_result *result)
@@ -149,7 +188,7 @@ static void entry_done(void *arg, int rc, const struct store_result *result)
 	if (rc) {
 		ops_reply_error(arg, rc);
 	} else {
-		ops_reply_entry(arg, &result->stat);
+		reply_made(arg, &result->stat, result->lasts);
 	}
 }
 
@@ -164,7 +203,7 @@ static void attr_done(void *arg, int rc, const struct store_result *result)
 	if (rc) {
 		ops_reply_error(arg, rc);
 	} else {
-		ops_reply_attr(arg, &result->stat);
+		ops_reply_attr(arg, &result->stat, result->lasts && !S_ISDIR(result->stat.st_mode));
 	}
 }
 

@@ -57,11 +57,15 @@ bool ops_by_announcer(fuse_req_t req);
 
 /* Answers that need nothing but the request. `done` functions take it as
  * their argument: the store calls each once, so nothing has to be kept. */
-void ops_reply_entry(fuse_req_t req, const struct stat *st);
-void ops_reply_attr(fuse_req_t req, const struct stat *st);
 void ops_reply_error(fuse_req_t req, int rc);
 /* See error_number_of_walk. */
 void ops_reply_walk_error(fuse_req_t req, int rc);
+/* `lasts`: the kernel may remember it, as store_lookup says. */
+void ops_reply_entry(fuse_req_t req, const struct stat *st, bool lasts);
+void ops_reply_attr(fuse_req_t req, const struct stat *st, bool lasts);
+/* For how long the kernel may remember a name, in seconds; and attributes. */
+double ops_lifetime(fuse_req_t req, bool lasts);
+double ops_attr_lifetime(fuse_req_t req, bool lasts);
 
 struct store_reply ops_then_entry(fuse_req_t req);
 struct store_reply ops_then_status(fuse_req_t req);
@@ -76,11 +80,12 @@ bool ops_refuse_changing(fuse_req_t req, fuse_ino_t ino);
 /* ops_announced.c: if the request is the announcer's, answer it. */
 bool announced_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
 bool announced_attr(fuse_req_t req, fuse_ino_t ino);
+bool announced_touch(fuse_req_t req, fuse_ino_t ino);
 bool announced_removal(fuse_req_t req, fuse_ino_t parent, const char *name);
 /* `fi`: the making of a key that is to be open; else NULL. */
 bool announced_making(fuse_req_t req, fuse_ino_t parent, const char *name,
 	struct fuse_file_info *fi);
-bool announced_open(fuse_req_t req, struct fuse_file_info *fi);
+bool announced_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 bool announced_close(fuse_req_t req, const struct fuse_file_info *fi);
 
 /* ops_resent.c: if the request has been carried out by a worker before us, which did not
@@ -136,6 +141,8 @@ struct store_reply ops_then_unlock(fuse_req_t req, fuse_ino_t ino, uint64_t owne
 /* ops_directory.c */
 void on_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void on_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+	struct fuse_file_info *fi);
+void on_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 	struct fuse_file_info *fi);
 void on_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void on_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);

@@ -9,11 +9,10 @@
 
 #include <errno.h>
 
-static bool current_stat(fuse_req_t req, fuse_ino_t ino, struct stat *st)
+static bool current_stat(fuse_req_t req, fuse_ino_t ino, struct stat *st, bool *lasts)
 {
 	struct store_caller caller = ops_caller(req);
-	int64_t lifetime;
-	int r = store_getattr(store_of(req), &caller, ino, st, &lifetime);
+	int r = store_getattr(store_of(req), &caller, ino, st, lasts);
 
 	if (r || st->st_nlink == 0) {
 		/* On its way through what has gone, or about to take it away. */
@@ -39,7 +38,7 @@ bool announced_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		return false;
 	case ANNOUNCER_NODE:
 		store_remember(store_of(req), st.st_ino);
-		ops_reply_entry(req, &st);
+		ops_reply_entry(req, &st, false);
 		return true;
 	case ANNOUNCER_NOTHING:
 		break;
@@ -51,14 +50,30 @@ bool announced_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 bool announced_attr(fuse_req_t req, fuse_ino_t ino)
 {
 	struct stat st;
+	bool lasts;
 
 	if (!ops_by_announcer(req)) {
 		return false;
 	}
-	if (current_stat(req, ino, &st)) {
-		ops_reply_attr(req, &st);
+	if (current_stat(req, ino, &st, &lasts)) {
+		ops_reply_attr(req, &st, lasts && !S_ISDIR(st.st_mode));
 	}
 	return true;
+}
+
+bool announced_touch(fuse_req_t req, fuse_ino_t ino)
+{
+	int error;
+
+	if (!ops_by_announcer(req)) {
+		return false;
+	}
+	error = announcer_touched(frontend_of(req)->announcer, ino);
+	if (error) {
+		fuse_reply_err(req, error);
+		return true;
+	}
+	return announced_attr(req, ino);
 }
 
 bool announced_removal(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -68,9 +83,8 @@ bool announced_removal(fuse_req_t req, fuse_ino_t parent, const char *name)
 	if (!ops_by_announcer(req)) {
 		return false;
 	}
-	fuse_reply_err(
-		req, announcer_removed(fe->announcer, parent, name, session_request(fe->session)) ?
-			0 : ENOENT);
+	fuse_reply_err(req,
+		announcer_removed(fe->announcer, parent, name, session_request(fe->session)));
 	return true;
 }
 
@@ -101,10 +115,17 @@ bool announced_making(fuse_req_t req, fuse_ino_t parent, const char *name,
 	return true;
 }
 
-bool announced_open(fuse_req_t req, struct fuse_file_info *fi)
+bool announced_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
+	int error;
+
 	if (!ops_by_announcer(req)) {
 		return false;
+	}
+	error = announcer_touched(frontend_of(req)->announcer, ino);
+	if (error) {
+		fuse_reply_err(req, error);
+		return true;
 	}
 	fi->fh = ANNOUNCER_HANDLE;
 	fi->direct_io = 1;

@@ -48,7 +48,7 @@ void on_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	uint64_t handle;
 	int r;
 
-	if (announced_open(req, fi) || resent_open(req, fi)) {
+	if (announced_open(req, ino, fi) || resent_open(req, fi)) {
 		return;
 	}
 	if (ino == CONTROL_EVENTS) {

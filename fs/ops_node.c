@@ -12,7 +12,7 @@
 void on_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct store_caller caller = ops_caller(req);
-	int64_t lifetime;
+	bool lasts = false;
 	struct stat st;
 	int r;
 
@@ -22,12 +22,12 @@ void on_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	if (control_claims(parent, name)) {
 		r = control_lookup(frontend_of(req)->control, parent, name, &st);
 	} else {
-		r = store_lookup(store_of(req), &caller, parent, name, &st, &lifetime);
+		r = store_lookup(store_of(req), &caller, parent, name, &st, &lasts);
 	}
 	if (r) {
 		ops_reply_error(req, r);
 	} else {
-		ops_reply_entry(req, &st);
+		ops_reply_entry(req, &st, lasts);
 	}
 }
 
@@ -65,7 +65,7 @@ static bool is_namespace(fuse_req_t req, fuse_ino_t ino)
 void on_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct store_caller caller = ops_caller(req);
-	int64_t lifetime;
+	bool lasts = false;
 	struct stat st;
 	int r;
 
@@ -75,11 +75,11 @@ void on_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	if (control_owns(ino)) {
 		r = control_getattr(frontend_of(req)->control, ino, &st);
 	} else {
-		r = store_getattr(store_of(req), &caller, ino, &st, &lifetime);
+		r = store_getattr(store_of(req), &caller, ino, &st, &lasts);
 	}
 	(void)fi;
 	if (r == 0) {
-		ops_reply_attr(req, &st);
+		ops_reply_attr(req, &st, lasts);
 	} else if (is_namespace(req, ino)) {
 		ops_reply_error(req, r);
 	} else {
@@ -115,7 +115,7 @@ void on_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 	struct store_caller caller = ops_caller(req);
 	unsigned which = fields_of(to_set);
 
-	if (announced_attr(req, ino) || ops_refuse_changing(req, ino) ||
+	if (announced_touch(req, ino) || ops_refuse_changing(req, ino) ||
 		resent_attr(req, ino)) {
 		return;
 	}

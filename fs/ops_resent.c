@@ -29,18 +29,18 @@ bool resent_status(fuse_req_t req)
 bool resent_entry(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct store_caller caller = ops_caller(req);
-	int64_t lifetime;
+	bool lasts;
 	struct stat st;
 	int r;
 
 	if (!was_applied(req)) {
 		return false;
 	}
-	r = store_lookup(store_of(req), &caller, parent, name, &st, &lifetime);
+	r = store_lookup(store_of(req), &caller, parent, name, &st, &lasts);
 	if (r) {
 		ops_reply_error(req, r); /* made, and gone again */
 	} else {
-		ops_reply_entry(req, &st);
+		ops_reply_entry(req, &st, false);
 	}
 	return true;
 }
@@ -48,18 +48,18 @@ bool resent_entry(fuse_req_t req, fuse_ino_t parent, const char *name)
 bool resent_attr(fuse_req_t req, fuse_ino_t ino)
 {
 	struct store_caller caller = ops_caller(req);
-	int64_t lifetime;
+	bool lasts;
 	struct stat st;
 	int r;
 
 	if (!was_applied(req)) {
 		return false;
 	}
-	r = store_getattr(store_of(req), &caller, ino, &st, &lifetime);
+	r = store_getattr(store_of(req), &caller, ino, &st, &lasts);
 	if (r) {
 		ops_reply_error(req, r);
 	} else {
-		ops_reply_attr(req, &st);
+		ops_reply_attr(req, &st, false);
 	}
 	return true;
 }
@@ -93,7 +93,7 @@ bool resent_create(fuse_req_t req, fuse_ino_t parent, const char *name, struct f
 	struct store_caller caller = ops_caller(req);
 	struct fuse_entry_param e = {.generation = 0};
 	uint64_t ino, handle;
-	int64_t lifetime;
+	bool lasts;
 	int r = 0;
 
 	if (!session_is_resent(fe->session)) {
@@ -101,9 +101,9 @@ bool resent_create(fuse_req_t req, fuse_ino_t parent, const char *name, struct f
 	}
 	if (store_find_opened(fe->store, session_request(fe->session), &ino, &handle)) {
 		store_remember(fe->store, ino);
-		r = store_getattr(fe->store, &caller, ino, &e.attr, &lifetime);
+		r = store_getattr(fe->store, &caller, ino, &e.attr, &lasts);
 	} else if (was_applied(req)) {
-		r = store_lookup(fe->store, &caller, parent, name, &e.attr, &lifetime);
+		r = store_lookup(fe->store, &caller, parent, name, &e.attr, &lasts);
 		r = r ? r : store_open_key(fe->store, &caller, e.attr.st_ino,
 			fi->flags & ~(O_TRUNC | O_EXCL | O_CREAT), &handle);
 	} else {

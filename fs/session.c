@@ -283,6 +283,21 @@ uint64_t session_poll_handle(const struct session *s)
 	return s->poll_handle;
 }
 
+/* The attributes alone (a negative offset). No lock of an inode or a page is taken for that, so the
+ * loop may wait for it: nobody who waits for the loop is in the way. */
+static void forget_attributes(void *arg, uint64_t ino)
+{
+	struct session *s = arg;
+	struct fuse_notify_inval_inode_out out = {.ino = ino, .off = -1};
+	struct fuse_out_header header = {
+		.len = sizeof(header) + sizeof(out), .error = FUSE_NOTIFY_INVAL_INODE};
+	struct iovec iov[2] = {{&header, sizeof(header)}, {&out, sizeof(out)}};
+
+	if (writev(s->fd, iov, 2) < 0 && errno != ENOENT) {
+		log_debug("the kernel cannot be told that attributes change: %m");
+	}
+}
+
 void session_wake_poll(struct session *s, uint64_t poll_handle)
 {
 	struct fuse_notify_poll_wakeup_out out = {.kh = poll_handle};
@@ -386,6 +401,7 @@ int session_create(struct session **out, const struct options *o, int fd, struct
 		return r;
 	}
 	fe->session = s;
+	store_warn(fe->store, forget_attributes, s);
 	*out = s;
 	if (keep_find(fe->keep, KEEP_INIT, 0, &init)) {
 		take_over(s, init);
@@ -403,6 +419,7 @@ void session_destroy(struct session *s)
 	if (!s) {
 		return;
 	}
+	store_warn(s->fe->store, NULL, NULL);
 	fuse_session_destroy(s->fuse); /* with the descriptor */
 	free(s->request.mem);
 	s->fe->session = NULL;

@@ -485,6 +485,7 @@ void handle_commit(struct store *s, const struct store_caller *caller, struct ha
 		return;
 	}
 	op->ended = commit_ended;
+	op->known = KNOWN_VALUE;
 	op->announces = true;
 	op->notice = notice;
 	if (h->node->is_pending) {

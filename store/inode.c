@@ -5,6 +5,7 @@
 #include "store/internal.h"
 
 #include "store/handover.h"
+#include "store/lasting.h"
 
 #include "base/cleanup.h"
 
@@ -127,30 +128,12 @@ static void overlay(const struct handle *h, struct stat *st)
 	}
 }
 
-static int64_t lifetime_of(struct store *s, const struct node *n)
-{
-	int64_t lifetime = -1;
-
-	if (node_handles(n) || n->is_pending) {
-		return 0;
-	}
-	for (uint32_t i = 0; i < n->nlink; i++) {
-		const struct entry *e = node_name(n, i);
-
-		const struct deadline *d = expiry_get(&s->tree.expiry, e);
-
-		if (d && (lifetime < 0 || d->at - s->now.elapsed < lifetime)) {
-			lifetime = d->at > s->now.elapsed ? d->at - s->now.elapsed : 0;
-		}
-	}
-	return lifetime;
-}
-
 int store_getattr(struct store *s, const struct store_caller *caller, uint64_t ino,
-	struct stat *st, int64_t *lifetime)
+	struct stat *st, bool *lasts)
 {
 	struct node *n = tree_node(&s->tree, ino);
 
+	*lasts = false;
 	store_now(s);
 	/* Who holds it open may still fstat it. */
 	if (!n || (!store_usable(s, n) && node_n_open(n) == 0)) {
@@ -160,7 +143,10 @@ int store_getattr(struct store *s, const struct store_caller *caller, uint64_t i
 	if (node_handles(n)) {
 		overlay(handle_of(s, caller, n), st);
 	}
-	*lifetime = lifetime_of(s, n);
+	*lasts = lasting_node(s, n);
+	if (*lasts) {
+		lasting_told(s, n);
+	}
 	return 0;
 }
 
@@ -282,6 +268,10 @@ static void setattr_applied(struct op *op)
 	struct node *n = op->node;
 
 	op->result.ino = n->ino;
+	op->result.lasts = lasting_node(op->s, n);
+	if (op->result.lasts) {
+		lasting_told(op->s, n);
+	}
 	store_fill_stat(op->s, n, &op->result.stat);
 	if (node_handles(n)) {
 		overlay(handle_of(op->s, &op->caller, n), &op->result.stat);
@@ -374,6 +364,7 @@ void store_setattr(struct store *s, const struct store_caller *caller, uint64_t 
 	}
 	op = op_create(s, caller, plan_setattr, n, NULL, NULL, reply);
 	if (op) {
+		op->known = KNOWN_ATTRIBUTES;
 		op->which = which;
 		op->attr = *attr;
 		op->applied = setattr_applied;

@@ -41,6 +41,11 @@ struct store {
 
 	const struct store_listener *listener; /* NULL: none */
 	struct watcher watcher;
+	struct {
+		void (*stale)(void *arg, uint64_t ino); /* NULL: nobody is told */
+		void *arg;
+		uint64_t last; /* that was told, if it was not asked for since */
+	} warned;
 
 	struct handle_table handles;
 	struct quota quota;

@@ -494,6 +494,7 @@ void store_create(struct store *s, const struct store_caller *caller, uint64_t p
 		 * could not be told from others. */
 		op = op_create(s, caller, plan_create, p ? p->node : NULL, name, NULL, reply);
 		if (op) {
+			op->known = KNOWN_NAMES;
 			op->parent = parent;
 			op->mode = mode;
 			op->flags = flags;
@@ -671,6 +672,7 @@ static void append(struct store *s, const struct store_caller *caller, struct ha
 	if (!op) {
 		return;
 	}
+	op->known = KNOWN_VALUE;
 	op->applied = append_done;
 	op->handle = h->id;
 	if (buffer_append(&op->data, data.data, data.size)) {

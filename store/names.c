@@ -3,6 +3,7 @@
 
 /* What makes, moves and removes names. */
 #include "store/internal.h"
+#include "store/lasting.h"
 
 #include "base/cleanup.h"
 
@@ -32,6 +33,7 @@ static void fill_result(struct op *op, uint64_t ino)
 
 	if (n) {
 		op->result.ino = ino;
+		op->result.lasts = lasting_node(op->s, n);
 		store_fill_stat(op->s, n, &op->result.stat);
 	}
 }
@@ -106,6 +108,7 @@ static void make(struct store *s, const struct store_caller *caller, uint64_t pa
 	if (!op) {
 		return;
 	}
+	op->known = KNOWN_NAMES;
 	op->applied = made;
 	op->remember = true;
 	op->parent = parent;
@@ -241,6 +244,7 @@ void store_link(struct store *s, const struct store_caller *caller, uint64_t ino
 	store_sweep_name(s, parent, name);
 	op = op_create(s, caller, plan_link, n, name, NULL, reply);
 	if (op) {
+		op->known = KNOWN_NAMES;
 		op->applied = made;
 		op->remember = true;
 		op->parent = parent;
@@ -289,6 +293,7 @@ static void remove_name(struct store *s, const struct store_caller *caller, uint
 	}
 	op = op_create(s, caller, plan_remove, NULL, name, NULL, reply);
 	if (op) {
+		op->known = KNOWN_NAMES;
 		op->parent = parent;
 		op->mode = type;
 		op_submit(op);
@@ -465,6 +470,7 @@ void store_rename(struct store *s, const struct store_caller *caller, uint64_t p
 	store_sweep_name(s, to_parent, to_name);
 	op = op_create(s, caller, plan_rename, NULL, name, to_name, reply);
 	if (op) {
+		op->known = KNOWN_NAMES;
 		op->parent = parent;
 		op->to_parent = to_parent;
 		op->flags = (int)flags;
@@ -475,7 +481,7 @@ void store_rename(struct store *s, const struct store_caller *caller, uint64_t p
 /* --- looking ---------------------------------------------------------------------- */
 
 int store_lookup(struct store *s, const struct store_caller *caller, uint64_t parent,
-	const char *name, struct stat *st, int64_t *lifetime)
+	const char *name, struct stat *st, bool *lasts)
 {
 	struct bytes b = bytes_of_string(name);
 	struct pending *p;
@@ -483,6 +489,7 @@ int store_lookup(struct store *s, const struct store_caller *caller, uint64_t pa
 	struct entry *e;
 	int rc = store_namespace(s, parent, &dir);
 
+	*lasts = false;
 	if (rc) {
 		return rc;
 	}
@@ -500,7 +507,7 @@ int store_lookup(struct store *s, const struct store_caller *caller, uint64_t pa
 	if (!n) {
 		return STORE_NOT_FOUND;
 	}
-	rc = store_getattr(s, caller, n->ino, st, lifetime);
+	rc = store_getattr(s, caller, n->ino, st, lasts);
 	if (rc == 0) {
 		tree_remember(n);
 	}

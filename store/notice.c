@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "store/internal.h"
+#include "store/lasting.h"
 #include "store/place.h"
 
 /* Followed by the way and the path. */
@@ -104,6 +105,21 @@ static void add_removal(struct op *op, const struct change *c)
 	}
 }
 
+/* Names that are not to be remembered any more. */
+static void add_mortals(struct op *op, const struct change *c)
+{
+	struct store_notice n = {.kind = STORE_NOTICE_MORTAL, .ino = c->ino};
+
+	if (c->type != CHANGE_RENAME) {
+		n.parent = c->place.parent;
+		add(op, &n, c->place.path);
+	}
+	if (c->type == CHANGE_RENAME || c->type == CHANGE_EXCHANGE) {
+		n.parent = c->to.parent;
+		add(op, &n, c->to.path);
+	}
+}
+
 void notices_collect(struct op *op)
 {
 	const struct change *c = op->announces && op->s->listener && !op->local ?
@@ -111,6 +127,11 @@ void notices_collect(struct op *op)
 	const struct node *n;
 
 	op->notices.size = 0;
+	for (size_t i = 0; i < op->n_changes && op->s->listener && !op->local; i++) {
+		if (lasting_ends(op->s, &op->changes[i])) {
+			add_mortals(op, &op->changes[i]);
+		}
+	}
 	if (c && op->notice == STORE_NOTICE_REMOVED) {
 		add_removal(op, c);
 	} else if (c && (n = tree_node(&op->s->tree, c->ino))) {

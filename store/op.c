@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "store/handover.h"
 #include "store/internal.h"
+#include "store/lasting.h"
 #include "store/notice.h"
 
 #include <errno.h>
@@ -356,9 +357,11 @@ static void start(struct op *op)
 	} else if (rc) {
 		op_end(op, rc);
 	} else if (op->local) {
+		lasting_warn(op);
 		commit(op);
 	} else {
 		s->running = op;
+		lasting_warn(op);
 		notices_collect(op);
 		handover_intend(op);
 		s->ops->append(s->backend, &op->transition, on_append, op);

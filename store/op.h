@@ -21,6 +21,14 @@ struct op;
 #define OP_NOTHING (-100000) /* success, and there is nothing to change */
 #define OP_SWEEP (-100001)   /* the node's names have expired: sweep them away, and plan again */
 
+/* What the caller's kernel works out by itself once it is answered (see lasting.h). */
+enum op_known {
+	KNOWN_NOTHING,
+	KNOWN_NAMES,	  /* the names that change, and what that does to nodes and namespaces */
+	KNOWN_ATTRIBUTES, /* of op->node: the answer has them */
+	KNOWN_VALUE,	  /* that size and times of op->node have changed */
+};
+
 /* What was set through a handle and waits for its commit. */
 struct staged {
 	bool has_ttl;
@@ -50,6 +58,7 @@ struct op {
 
 	struct store_caller caller;
 	struct store_reply reply; /* done may be NULL */
+	enum op_known known;
 	bool durable;		  /* answer when it is on the disk */
 	bool announces;		  /* there is something to tell the listener: */
 	enum store_notice_kind notice;

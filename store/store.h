@@ -93,6 +93,8 @@ enum store_notice_kind {
 	STORE_NOTICE_WRITTEN,
 	/* A name has gone. */
 	STORE_NOTICE_REMOVED,
+	/* A name that was said to last has got a deadline, or has come to where all have one. */
+	STORE_NOTICE_MORTAL,
 };
 
 struct store_notice {
@@ -204,6 +206,11 @@ int64_t store_tick(struct store *s);
 /* Has notices told from now on; one listener, NULL for none. Borrowed. */
 void store_listen(struct store *s, const struct store_listener *listener);
 
+/* Has told from now on when attributes that were said to last (store_getattr) are about to
+ * change otherwise than by the call that is being answered. One function; NULL for none. It
+ * must not call the store. */
+void store_warn(struct store *s, void (*stale)(void *arg, uint64_t ino), void *arg);
+
 /* The process that holds this lock, which was kept alive, has ended. */
 void store_holder_ended(struct store *s, uint64_t token);
 
@@ -243,6 +250,7 @@ struct store_result {
 	uint64_t handle;  /* store_create */
 	size_t size;      /* store_write: bytes taken */
 	struct stat stat; /* of `ino`, for calls that make or change a node */
+	bool lasts;	  /* name and attributes, see store_lookup */
 };
 
 /* `result` is NULL unless rc is 0, and valid only during the call. */
@@ -257,10 +265,10 @@ struct store_reply {
 
 /* Finds `name` in namespace `parent`, fills in *st (st_ino is the number) and
  * counts one reference for the caller to give back with store_forget.
- * *lifetime: ns for which name and attributes can't change by themselves (a
- * TTL), -1 for ever, 0 while they are being written. */
+ * *lasts: whether name and attributes stay what they are until a call changes them, or the
+ * store warns (store_warn); they don't if there is a deadline, or while something is staged. */
 int store_lookup(struct store *s, const struct store_caller *caller, uint64_t parent,
-	const char *name, struct stat *st, int64_t *lifetime);
+	const char *name, struct stat *st, bool *lasts);
 
 /* One more reference (a reply that hands out a node again). */
 void store_remember(struct store *s, uint64_t ino);
@@ -273,7 +281,7 @@ void store_forget(struct store *s, uint64_t ino, uint64_t count);
  * their size and time. STORE_NOT_FOUND for a node without a name and without
  * a handle. */
 int store_getattr(struct store *s, const struct store_caller *caller, uint64_t ino,
-	struct stat *st, int64_t *lifetime);
+	struct stat *st, bool *lasts);
 
 /* The attributes of a node that has no name that is alive (a namespace that has expired),
  * as if it had one. */

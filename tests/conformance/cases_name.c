@@ -300,7 +300,7 @@ static void references(struct bench *b)
 	store_mknod(b->s, b->who, ROOT_INO, "k", S_IFREG | 0600, 0, ANSWER(&a));
 	assert_int_equal(answer_wait(b, &a), 0);
 	ino = a.result.ino;
-	assert_int_equal(store_lookup(b->s, b->who, ROOT_INO, "k", &b->st, &b->lifetime), 0);
+	assert_int_equal(store_lookup(b->s, b->who, ROOT_INO, "k", &b->st, &b->lasts), 0);
 	store_remember(b->s, ino);
 	bench_unlink(b, ROOT_INO, "k");
 	/* Three are held; one more is not counted below none. */
@@ -311,7 +311,7 @@ static void references(struct bench *b)
 	store_forget(b->s, ino, 1);
 	/* Nodes that are held when the store is closed are no leak. */
 	assert_int_equal(bench_set(b, ROOT_INO, "held", "v"), 0);
-	store_lookup(b->s, b->who, ROOT_INO, "held", &b->st, &b->lifetime);
+	store_lookup(b->s, b->who, ROOT_INO, "held", &b->st, &b->lasts);
 	bench_unlink(b, ROOT_INO, "held");
 }
 

@@ -40,7 +40,7 @@ static void nothing_before_flush(struct bench *b)
 	/* Who writes sees what it wrote; others see what stands. */
 	assert_int_equal(bench_getattr(b, ino), 0);
 	assert_int_equal(b->st.st_size, 3);
-	assert_int_equal(b->lifetime, 0);
+	assert_false(b->lasts);
 	b->who = &ALICE_THREAD;
 	assert_int_equal(bench_getattr(b, ino), 0);
 	assert_int_equal(b->st.st_size, 3);
@@ -410,10 +410,10 @@ static void staged_for_another(struct bench *b)
 
 static uint64_t look_up(struct bench *b, const char *name)
 {
-	int64_t lifetime;
+	bool lasts;
 	struct stat st;
 
-	assert_int_equal(store_lookup(b->s, b->who, ROOT_INO, name, &st, &lifetime), 0);
+	assert_int_equal(store_lookup(b->s, b->who, ROOT_INO, name, &st, &lasts), 0);
 	return st.st_ino;
 }
 

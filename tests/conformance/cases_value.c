@@ -20,7 +20,7 @@ static void set_and_get(struct bench *b)
 	assert_int_equal(b->st.st_uid, 1000);
 	assert_int_equal(b->st.st_mode, S_IFREG | 0644);
 	assert_int_equal(b->st.st_nlink, 1);
-	assert_int_equal(b->lifetime, -1);
+	assert_true(b->lasts);
 }
 
 static void empty_value(struct bench *b)

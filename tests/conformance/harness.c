@@ -606,7 +606,7 @@ int bench_getxattr(struct bench *b, uint64_t ino, const char *name)
 
 int bench_lookup(struct bench *b, uint64_t parent, const char *name)
 {
-	int rc = store_lookup(b->s, b->who, parent, name, &b->st, &b->lifetime);
+	int rc = store_lookup(b->s, b->who, parent, name, &b->st, &b->lasts);
 
 	if (rc == 0) {
 		store_forget(b->s, b->st.st_ino, 1);
@@ -616,7 +616,7 @@ int bench_lookup(struct bench *b, uint64_t parent, const char *name)
 
 int bench_getattr(struct bench *b, uint64_t ino)
 {
-	return store_getattr(b->s, b->who, ino, &b->st, &b->lifetime);
+	return store_getattr(b->s, b->who, ino, &b->st, &b->lasts);
 }
 
 int bench_read(struct bench *b, uint64_t handle, uint64_t offset, size_t size)

@@ -49,7 +49,7 @@ struct bench {
 	/* Of the last call. */
 	struct store_result result;
 	struct stat st;
-	int64_t lifetime;
+	bool lasts;
 	char *text;
 	size_t size;
 };

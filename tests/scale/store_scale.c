@@ -243,7 +243,7 @@ struct walk {
 static bool count_one(void *arg, const struct store_name *n)
 {
 	struct walk *w = arg;
-	int64_t lifetime;
+	bool lasts;
 	struct stat st;
 
 	w->counts->names += n->name.size;
@@ -253,7 +253,7 @@ static bool count_one(void *arg, const struct store_name *n)
 		return true;
 	}
 	w->counts->keys++;
-	must(store_getattr(w->s, &caller, n->ino, &st, &lifetime), "getattr");
+	must(store_getattr(w->s, &caller, n->ino, &st, &lasts), "getattr");
 	w->counts->values += (uint64_t)st.st_size;
 	return true;
 }
@@ -383,11 +383,11 @@ static void do_each(const char *directory, uint64_t rounds)
 	struct counts c = count(s);
 	uint64_t random = 88172645463325252u, parent;
 	double start, t_set, t_stat, t_create, t_delete;
-	int64_t lifetime;
+	bool lasts;
 	struct stat st;
 	char name[32];
 
-	must(store_lookup(s, &caller, 1, "ns-00000", &st, &lifetime), "lookup");
+	must(store_lookup(s, &caller, 1, "ns-00000", &st, &lasts), "lookup");
 	parent = st.st_ino;
 #define RANDOM (random ^= random << 13, random ^= random >> 7, random ^= random << 17)
 	if (c.keys > PER_NAMESPACE) {
@@ -396,7 +396,7 @@ static void do_each(const char *directory, uint64_t rounds)
 	start = now();
 	for (uint64_t i = 0; i < rounds; i++) {
 		name_of(name, RANDOM % c.keys);
-		must(store_lookup(s, &caller, parent, name, &st, &lifetime), "lookup");
+		must(store_lookup(s, &caller, parent, name, &st, &lasts), "lookup");
 		store_forget(s, st.st_ino, 1);
 	}
 	t_stat = now() - start;
@@ -427,12 +427,12 @@ static void do_each(const char *directory, uint64_t rounds)
 static void set_ttl(struct store *s, uint64_t parent, uint64_t number, const char *ttl)
 {
 	struct answer a = {0};
-	int64_t lifetime;
+	bool lasts;
 	struct stat st;
 	char name[32];
 
 	name_of(name, number);
-	must(store_lookup(s, &caller, parent, name, &st, &lifetime), "lookup");
+	must(store_lookup(s, &caller, parent, name, &st, &lasts), "lookup");
 	store_setxattr(
 		s, &caller, st.st_ino, "user.cubby.ttl", bytes_of_string(ttl), 0, ANSWER(&a));
 	await(s, &a, "setxattr");
@@ -484,14 +484,14 @@ static void do_empty(const char *directory)
 	double start;
 	char name[32];
 	struct stat st;
-	int64_t lifetime;
+	bool lasts;
 
 	full = resident();
 	start = now();
 	for (uint64_t i = 0; i < c.keys; i++) {
 		if (i % PER_NAMESPACE == 0) {
 			namespace_name(name, i / PER_NAMESPACE);
-			must(store_lookup(s, &caller, 1, name, &st, &lifetime), "lookup");
+			must(store_lookup(s, &caller, 1, name, &st, &lasts), "lookup");
 		}
 		name_of(name, i);
 		drop(s, st.st_ino, name);
@@ -515,11 +515,11 @@ static void do_empty(const char *directory)
 static void set_again(struct store *s, uint64_t parent, const char *name, struct bytes value)
 {
 	struct answer b = {0}, c = {0};
-	int64_t lifetime;
+	bool lasts;
 	uint64_t handle;
 	struct stat st;
 
-	must(store_lookup(s, &caller, parent, name, &st, &lifetime), "lookup");
+	must(store_lookup(s, &caller, parent, name, &st, &lasts), "lookup");
 	must(store_open_key(s, &caller, st.st_ino, O_WRONLY | O_TRUNC, &handle), "open");
 	store_write(s, &caller, handle, value, 0, 0, ANSWER(&b));
 	await(s, &b, "write");
@@ -592,10 +592,10 @@ static void do_soak(const char *directory, uint64_t sets)
 	s = open_store(directory);
 	for (uint64_t key = 0; key < SOAK_KEYS; key++) {
 		struct stat st;
-		int64_t lifetime;
+		bool lasts;
 
 		name_of(name, key);
-		must(store_lookup(s, &caller, top, name, &st, &lifetime) != (sizes[key] ? 0 : STORE_NOT_FOUND),
+		must(store_lookup(s, &caller, top, name, &st, &lasts) != (sizes[key] ? 0 : STORE_NOT_FOUND),
 			"a key that should be there, or not");
 		if (sizes[key] > 0 && (size_t)st.st_size != sizes[key]) {
 			fail("a key's size", -EPROTO);

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The cubbyfs authors */
+
+#include "store/lasting.h"
+
+#include "store/internal.h"
+#include "store/place.h"
+
+/* --- what lasts -------------------------------------------------------------- */
+
+static bool lasting_namespace(const struct store *s, const struct node *n)
+{
+	const struct entry *e;
+
+	if (s->tree.n_mortal == 0) {
+		return true;
+	}
+	while ((e = node_first_name(n)) && !e->has_deadline) {
+		n = entry_parent(e);
+	}
+	return !e;
+}
+
+bool lasting_name(const struct store *s, const struct entry *e)
+{
+	return !e->has_deadline && lasting_namespace(s, entry_parent(e));
+}
+
+/* Whether a commit may come that the kernel knows nothing of. */
+static bool is_staged(const struct node *n)
+{
+	for (const struct handle *h = node_handles(n); h; h = h->next) {
+		if (h->has_stage || h->n_commits > 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+bool lasting_node(const struct store *s, const struct node *n)
+{
+	if (n->is_pending || is_staged(n)) {
+		return false;
+	}
+	for (uint32_t i = 0; i < n->nlink; i++) {
+		if (!lasting_name(s, node_name(n, i))) {
+			return false;
+		}
+	}
+	return n->nlink > 0 || n == s->tree.root;
+}
+
+/* --- what ends --------------------------------------------------------------- */
+
+void store_warn(struct store *s, void (*stale)(void *arg, uint64_t ino), void *arg)
+{
+	s->warned.stale = stale;
+	s->warned.arg = arg;
+}
+
+void lasting_told(struct store *s, const struct node *n)
+{
+	if (n->ino == s->warned.last) {
+		s->warned.last = 0;
+	}
+}
+
+static void warn(struct store *s, uint64_t ino)
+{
+	/* A name after the other may be made in one namespace, and nobody ask about that. */
+	if (ino != 0 && ino != s->warned.last) {
+		s->warned.last = ino;
+		s->warned.stale(s->warned.arg, ino);
+	}
+}
+
+static struct entry *entry_of(const struct store *s, const struct place *place)
+{
+	const struct node *parent = tree_node(&s->tree, place->parent);
+
+	return parent && node_is_directory(parent) ?
+		tree_entry(&s->tree, parent, place_name(place)) : NULL;
+}
+
+static bool leads_to_the_mortal(const struct store *s, const struct place *place)
+{
+	const struct node *parent = tree_node(&s->tree, place->parent);
+
+	return parent && !lasting_namespace(s, parent);
+}
+
+bool lasting_ends(const struct store *s, const struct change *c)
+{
+	bool gets_deadline = (c->fields & HAS_EXPIRES) && c->expires != 0;
+	const struct entry *from, *to;
+
+	switch (c->type) {
+	case CHANGE_PUT:
+	case CHANGE_APPEND:
+		from = gets_deadline ? entry_of(s, &c->place) : NULL;
+		return from && !from->has_deadline;
+	case CHANGE_RENAME:
+		from = entry_of(s, &c->place);
+		return from && lasting_name(s, from) &&
+			(gets_deadline || leads_to_the_mortal(s, &c->to));
+	case CHANGE_EXCHANGE:
+		from = entry_of(s, &c->place);
+		to = entry_of(s, &c->to);
+		return from && to && lasting_name(s, from) != lasting_name(s, to);
+	case CHANGE_LINK:
+	case CHANGE_REMOVE:
+	case CHANGE_EXPIRE:
+		break;
+	}
+	return false;
+}
+
+/* All that is below `top`, too, if it is a namespace. */
+static void warn_of_tree(struct store *s, struct entry *top)
+{
+	for (struct entry *e = tree_lowest(top); e; e = tree_after(e, top)) {
+		warn(s, entry_node(e)->ino);
+	}
+}
+
+/* The kernel has made the system call of whoever writes, and so it knows that size and times
+ * have changed, from the first byte that is staged to the end. */
+static bool is_known_to_writer(const struct op *op, const struct node *n, const struct change *c)
+{
+	return op->known == KNOWN_VALUE && n == op->node &&
+		(!(c->fields & HAS_MODE) || c->mode == n->mode);
+}
+
+static void warn_of_put(struct op *op, const struct change *c)
+{
+	const struct node *n = tree_node(&op->s->tree, c->ino);
+
+	if (!op->local && (!n || (n->nlink == 0 && n != op->s->tree.root))) {
+		/* A new name. */
+		if (op->known != KNOWN_NAMES) {
+			warn(op->s, c->place.parent);
+		}
+		return;
+	}
+	if (n && !is_known_to_writer(op, n, c) && !(op->known == KNOWN_ATTRIBUTES && n == op->node)) {
+		warn(op->s, c->ino);
+	}
+}
+
+static void warn_of_removal(struct op *op, const struct change *c)
+{
+	struct entry *e = entry_of(op->s, &c->place);
+
+	if (!e) {
+		return;
+	}
+	/* What has expired goes with a name that is asked for, and is not asked for itself. */
+	if (op->known != KNOWN_NAMES || c->type == CHANGE_EXPIRE) {
+		warn(op->s, c->place.parent);
+	}
+	/* That a name has gone, an event stream may tell before the kernel knows. It asks then. */
+	warn_of_tree(op->s, e);
+}
+
+void lasting_warn(struct op *op)
+{
+	struct store *s = op->s;
+
+	if (!s->warned.stale) {
+		return;
+	}
+	for (size_t i = 0; i < op->n_changes; i++) {
+		const struct change *c = &op->changes[i];
+		struct entry *e;
+
+		switch (c->type) {
+		case CHANGE_PUT:
+		case CHANGE_APPEND:
+			warn_of_put(op, c);
+			break;
+		case CHANGE_REMOVE:
+		case CHANGE_EXPIRE:
+			warn_of_removal(op, c);
+			break;
+		case CHANGE_LINK:
+		case CHANGE_RENAME:
+		case CHANGE_EXCHANGE:
+			break; /* only ever asked for by name */
+		}
+		if (!lasting_ends(s, c)) {
+			continue;
+		}
+		e = entry_of(s, &c->place);
+		if (e) {
+			warn_of_tree(s, e);
+		}
+		e = c->type == CHANGE_EXCHANGE ? entry_of(s, &c->to) : NULL;
+		if (e) {
+			warn_of_tree(s, e);
+		}
+	}
+}
