@@ -39,7 +39,7 @@ static bool is_staged(const struct node *n)
 
 bool lasting_node(const struct store *s, const struct node *n)
 {
-	if (n->is_pending || is_staged(n)) {
+	if (is_staged(n)) {
 		return false;
 	}
 	for (uint32_t i = 0; i < n->nlink; i++) {
@@ -47,7 +47,7 @@ bool lasting_node(const struct store *s, const struct node *n)
 			return false;
 		}
 	}
-	return n->nlink > 0 || n == s->tree.root;
+	return n->nlink > 0 || n == s->tree.root; /* not what is being made, or was removed */
 }
 
 /* --- what ends --------------------------------------------------------------- */
@@ -82,31 +82,33 @@ static struct entry *entry_of(const struct store *s, const struct place *place)
 		tree_entry(&s->tree, parent, place_name(place)) : NULL;
 }
 
-static bool leads_to_the_mortal(const struct store *s, const struct place *place)
+/* Whether a name without a deadline comes to where all have one. (It may be where all have one
+ * now, and be remembered all the same, from before that was so.) */
+static bool comes_to_the_mortal(
+	const struct store *s, const struct entry *e, const struct place *place)
 {
 	const struct node *parent = tree_node(&s->tree, place->parent);
 
-	return parent && !lasting_namespace(s, parent);
+	return e && !e->has_deadline && parent && !lasting_namespace(s, parent);
 }
 
 bool lasting_ends(const struct store *s, const struct change *c)
 {
 	bool gets_deadline = (c->fields & HAS_EXPIRES) && c->expires != 0;
-	const struct entry *from, *to;
+	const struct entry *e;
 
 	switch (c->type) {
 	case CHANGE_PUT:
 	case CHANGE_APPEND:
-		from = gets_deadline ? entry_of(s, &c->place) : NULL;
-		return from && !from->has_deadline;
+		e = gets_deadline ? entry_of(s, &c->place) : NULL;
+		return e && !e->has_deadline;
 	case CHANGE_RENAME:
-		from = entry_of(s, &c->place);
-		return from && lasting_name(s, from) &&
-			(gets_deadline || leads_to_the_mortal(s, &c->to));
+		e = entry_of(s, &c->place);
+		return (gets_deadline && e && !e->has_deadline) ||
+			comes_to_the_mortal(s, e, &c->to);
 	case CHANGE_EXCHANGE:
-		from = entry_of(s, &c->place);
-		to = entry_of(s, &c->to);
-		return from && to && lasting_name(s, from) != lasting_name(s, to);
+		return comes_to_the_mortal(s, entry_of(s, &c->place), &c->to) ||
+			comes_to_the_mortal(s, entry_of(s, &c->to), &c->place);
 	case CHANGE_LINK:
 	case CHANGE_REMOVE:
 	case CHANGE_EXPIRE:
@@ -154,8 +156,7 @@ static void warn_of_removal(struct op *op, const struct change *c)
 	if (!e) {
 		return;
 	}
-	/* What has expired goes with a name that is asked for, and is not asked for itself. */
-	if (op->known != KNOWN_NAMES || c->type == CHANGE_EXPIRE) {
+	if (op->known != KNOWN_NAMES) {
 		warn(op->s, c->place.parent);
 	}
 	/* That a name has gone, an event stream may tell before the kernel knows. It asks then. */
