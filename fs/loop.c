@@ -7,8 +7,8 @@
  *
  * store_tick is called after every batch, since a request may have set a TTL
  * that is due before all others. While it has more to do at once (it compacts
- * in slices of about a millisecond) requests go first, for as long as a slice:
- * neither starves, and no deadline is late by more. */
+ * in slices) requests go first, for as long as a slice: neither starves, and no
+ * deadline is late by more. */
 
 #include "fs/loop.h"
 
@@ -26,7 +26,7 @@
 #include <time.h>
 
 #define BATCH 64
-#define SLICE NSEC_PER_MSEC
+#define SLICE (NSEC_PER_MSEC / 5)
 #define GRACE (2 * NSEC_PER_SEC)
 #define N_FDS 6
 

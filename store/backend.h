@@ -51,6 +51,9 @@ struct backend_config {
 	void (*foreign)(void *arg, const struct transition *t);
 	/* Replay is at byte `done` of `total`. May be NULL. */
 	void (*progress)(void *arg, uint64_t done, uint64_t total);
+	/* Replay has read a snapshot, of which usage tells; what follows has come since.
+	 * May be NULL. */
+	void (*snapshot)(void *arg);
 	void *arg;
 	/* Where replay leaves a sentence on why it fails, as open does (owned by the
 	 * caller of both). May be NULL. */
@@ -60,6 +63,7 @@ struct backend_config {
 /* What a log tells of itself. */
 struct backend_usage {
 	uint64_t bytes; /* what it takes up */
+	uint64_t snapshot_bytes; /* what the last snapshot takes up of it; 0: unknown */
 	uint64_t segments;
 	uint64_t appends, syncs; /* since open */
 	uint64_t compactions;

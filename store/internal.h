@@ -19,7 +19,8 @@ struct compaction {
 	bool failed;	    /* a put failed; to be abandoned */
 	size_t bucket;	    /* of the table of nodes: the walk so far */
 	int64_t not_before; /* elapsed: after a failure, and between two looks */
-	double ratio;	    /* bytes in the log for one of tree.live_bytes; 0: unknown */
+	uint64_t live;	    /* tree.live_bytes when it began */
+	double ratio;	    /* bytes of a snapshot for one of tree.live_bytes; 0: unknown */
 	struct store_reply *waiting;
 	size_t n_waiting;
 };
@@ -135,3 +136,5 @@ void store_drop_locks_of(void *locks);
 int64_t compaction_step(struct store *s); /* as store_tick returns */
 void compaction_stop(struct store *s);
 double compaction_live_bytes(const struct store *s);
+/* The log's snapshot is of so many tree.live_bytes: what one of them takes is known now. */
+void compaction_learn(struct store *s, uint64_t live);

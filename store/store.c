@@ -202,6 +202,13 @@ static void progress(void *arg, uint64_t done, uint64_t total)
 	}
 }
 
+static void on_snapshot(void *arg)
+{
+	struct store *s = arg;
+
+	compaction_learn(s, s->tree.live_bytes);
+}
+
 static int explain(char **error, const char *location, const char *what)
 {
 	if (asprintf(error, "%s: %s", location, what) < 0) {
@@ -221,6 +228,7 @@ static int open_backend(struct store *s, char **error)
 		.lock_wait = s->config.lock_wait,
 		.foreign = foreign,
 		.progress = progress,
+		.snapshot = on_snapshot,
 		.arg = s,
 		.error = error,
 	};

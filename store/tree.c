@@ -12,8 +12,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* What a line takes in the log beyond name, value and path; measured. */
-#define LINE_BYTES 150
+/* What a line takes in a snapshot beyond name, value and path; measured. */
+#define LINE_BYTES 256
 
 static struct node *node_of(struct indexed *item)
 {

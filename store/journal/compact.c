@@ -459,6 +459,7 @@ static void collect(struct journal *j)
 	if (r == 0) {
 		replace_segments(j, c);
 		j->usage.compactions++;
+		j->usage.snapshot_bytes = c->size;
 	} else if (r != -ECANCELED) {
 		log_warning("%s: compaction failed, the log stays as it is: %s", j->directory,
 			strerror(-r));

@@ -480,6 +480,12 @@ static int replay_snapshot(struct replay *p, struct segment *s)
 						     : p->promised - p->count;
 		log_warning("%s/%s is not complete", p->j->directory, p->name);
 	}
+	if (!p->damaged) {
+		p->j->usage.snapshot_bytes = s->size;
+		if (p->j->config.snapshot) {
+			p->j->config.snapshot(p->j->config.arg);
+		}
+	}
 	return 0;
 }
 

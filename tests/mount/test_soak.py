@@ -6,7 +6,7 @@ renames, appends, attributes and locks among them (load.c), through all the comp
 takes. Memory, descriptors and disk stay bounded, and every key is what its last set made it.
 (Item 6 of the issue.) Without CUBBY_LONG=1 there are fewer sets: as many as seven seconds allow.
 
-Disk: a compaction begins when the log is twice the live data and more than compact_min.
+Disk: a compaction begins when the log is 1.4 times the live data and more than compact_min.
 Until it is done the old log, the new one and the snapshot are there together, so at every
 moment there may be 2.5 times the live data and a segment besides, which here is larger than
 compact_min.

@@ -104,7 +104,7 @@ static void await(struct store *s, struct answer *a, const char *what)
 	must(a->rc, what);
 }
 
-static struct store *open_store(const char *directory)
+static struct store *open_store_with(const char *directory, uint64_t compact_min)
 {
 	struct store_config config;
 	_cleanup_free_ char *error = NULL;
@@ -114,12 +114,18 @@ static struct store *open_store(const char *directory)
 	store_config_init(&config);
 	config.location = directory;
 	config.commit = 0;
+	config.compact_min = compact_min;
 	rc = store_open(&s, &config, &error);
 	if (rc) {
 		fprintf(stderr, "store_scale: %s\n", error ? error : "cannot open");
 		exit(1);
 	}
 	return s;
+}
+
+static struct store *open_store(const char *directory)
+{
+	return open_store_with(directory, 0);
 }
 
 static void sync_and_close(struct store *s)
@@ -441,7 +447,7 @@ static void set_ttl(struct store *s, uint64_t parent, uint64_t number, const cha
 
 static void do_expire(const char *directory, uint64_t keys)
 {
-	struct store *s = open_store(directory);
+	struct store *s = open_store_with(directory, UINT64_MAX); /* that is a cost of its own */
 	uint64_t parent = make_namespace(s, "mortal"), n = 0;
 	double start, t_ttl, t_again, t_expire;
 	char name[32];
