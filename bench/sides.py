@@ -253,9 +253,9 @@ class Side:
         """Of the daemon whose answers are counted, or None."""
         return None
 
-    def appended(self):
-        """What of its writes was no answer, so far."""
-        return 0
+    def requests(self):
+        """How many its daemon has answered so far; None if there is none that says."""
+        return None if self.pid() is None else written(self.pid())
 
     def shell(self):
         """(get, set) as a script says it, in turn $i."""
@@ -299,10 +299,9 @@ class Cubbyfs(Directory):
     def pid(self):
         return self.mount.pid
 
-    def appended(self):
-        """Lines of the journal: a revision each."""
+    def requests(self):
         with open(os.path.join(self.top, ".cubby", "stats")) as f:
-            return json.load(f).get("revision", 0)
+            return json.load(f)["requests"]
 
 
 class CubbyfsSync(Cubbyfs):

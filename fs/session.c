@@ -65,6 +65,7 @@ struct session {
 	bool settled;	  /* none is sent once more from now on */
 	/* The request that is being answered. */
 	uint64_t unique, poll_handle;
+	uint64_t n_requests;
 	uint32_t opcode;
 };
 
@@ -114,6 +115,7 @@ static ssize_t read_request(int fd, void *data, size_t size, void *arg)
 		return n;
 	}
 	note_init(s, header, n);
+	s->n_requests++;
 	s->unique = header->unique;
 	s->opcode = header->opcode;
 	s->poll_handle = header->opcode == FUSE_POLL &&
@@ -276,6 +278,11 @@ bool session_is_resent(const struct session *s)
 uint64_t session_request(const struct session *s)
 {
 	return s->unique & ~FUSE_UNIQUE_RESEND;
+}
+
+uint64_t session_count(const struct session *s)
+{
+	return s ? s->n_requests : 0;
 }
 
 uint64_t session_poll_handle(const struct session *s)

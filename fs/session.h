@@ -40,6 +40,9 @@ uint64_t session_request(const struct session *s);
 /* Whether it was sent to another worker before us, which has not answered it. */
 bool session_is_resent(const struct session *s);
 
+/* How many this worker has got so far; 0 for NULL. */
+uint64_t session_count(const struct session *s);
+
 /* Which file the request being answered wants a notice for, if it is a poll(2). */
 uint64_t session_poll_handle(const struct session *s);
 

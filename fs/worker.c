@@ -68,10 +68,12 @@ static void on_progress(void *arg, uint64_t done, uint64_t total)
 
 static void add_stats(void *arg, struct json_object *o)
 {
-	(void)arg;
+	const struct run *run = arg;
+
 	json_add(o, "version", json_object_new_string(CUBBYFS_VERSION));
 	json_add(o, "supervisor", json_object_new_int64(getppid()));
 	json_add(o, "worker", json_object_new_int64(getpid()));
+	json_add(o, "requests", json_object_new_int64((int64_t)session_count(run->fe->session)));
 }
 
 static unsigned writers_of(void *arg, pid_t process, uint64_t ino)
