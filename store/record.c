@@ -15,14 +15,14 @@
 
 #include <errno.h>
 #include <json-c/json.h>
+#include <libdeflate.h>
 #include <stdlib.h>
-#include <zlib.h>
 
 /* ---- checksums ---- */
 
 static uint32_t checksum(const char *data, size_t size)
 {
-	return (uint32_t)crc32_z(crc32_z(0, NULL, 0), (const unsigned char *)data, size);
+	return libdeflate_crc32(0, data, size);
 }
 
 bool record_intact(struct bytes line)
