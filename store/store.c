@@ -202,6 +202,13 @@ static void progress(void *arg, uint64_t done, uint64_t total)
 	}
 }
 
+static void soon(void *arg, const struct transition *t, bool near)
+{
+	struct store *s = arg;
+
+	tree_prefetch(&s->tree, t, near);
+}
+
 static int explain(char **error, const char *location, const char *what)
 {
 	if (asprintf(error, "%s: %s", location, what) < 0) {
@@ -220,6 +227,7 @@ static int open_backend(struct store *s, char **error)
 		.read_only = s->config.read_only,
 		.lock_wait = s->config.lock_wait,
 		.foreign = foreign,
+		.soon = soon,
 		.progress = progress,
 		.arg = s,
 		.error = error,

@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "store/place.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -479,6 +480,20 @@ void tree_unref(struct tree *t, struct node *n)
 {
 	tree_unpin(n);
 	tree_collect(t, n);
+}
+
+void tree_prefetch(const struct tree *t, const struct transition *tr, bool near)
+{
+	const struct change *c = &tr->changes[0]; /* there are more only now and then */
+	struct bytes name = place_name(&c->place);
+
+	if (near) {
+		index_prefetch_first(&t->by_ino, node_hash(c->ino));
+		index_prefetch_first(&t->by_name, entry_hash(c->place.parent, name));
+	} else {
+		index_prefetch(&t->by_ino, node_hash(c->ino));
+		index_prefetch(&t->by_name, entry_hash(c->place.parent, name));
+	}
 }
 
 /* A log may have more changes of what is there than a snapshot, and its beginning is not like
