@@ -497,8 +497,9 @@ void tree_prefetch(const struct tree *t, const struct transition *tr, bool near)
 }
 
 /* A log may have more changes of what is there than a snapshot, and its beginning is not like
- * its end: by no more than this factor at a time. */
-#define EXPECT_MOST 4
+ * its end: by no more than this factor at a time. (As it is compacted, there are not many more in
+ * all.) Each time moves what is there already, so it shall not take many. */
+#define EXPECT_MOST 16
 
 static void expect(struct index *x, uint64_t done, uint64_t total)
 {
