@@ -22,7 +22,8 @@ static void decode(struct ahead *a, struct ahead_block *b)
 		size_t size = newline ? (size_t)(newline - a->rest.data) : a->rest.size;
 
 		l->text = bytes_of(a->rest.data, size);
-		a->rest = bytes_of(l->text.data + size + !!newline, a->rest.size - size - !!newline);
+		a->rest =
+			bytes_of(l->text.data + size + !!newline, a->rest.size - size - !!newline);
 		b->n += record_decode_ahead(&b->arena, l->text, &l->transition) == RECORD_OK;
 	}
 	tell(a, b, false);
@@ -38,8 +39,8 @@ static void step(struct ahead *a)
 	decode(a, last);
 }
 
-void ahead_init(struct ahead *a, void (*soon)(void *arg, const struct transition *t, bool near),
-	void *arg)
+void ahead_init(
+	struct ahead *a, void (*soon)(void *arg, const struct transition *t, bool near), void *arg)
 {
 	*a = (struct ahead){.soon = soon, .arg = arg};
 }

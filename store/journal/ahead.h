@@ -4,7 +4,8 @@
 /* Lines that will be taken soon are decoded some before it is their turn, so that what they are
  * about can be fetched from memory meanwhile.
  *
- * It decodes what is in the usual form; whoever takes a line that is in another does that himself. */
+ * It decodes what is in the usual form; whoever takes a line that is in another does that himself.
+ */
 #pragma once
 
 #include "base/arena.h"
@@ -31,8 +32,8 @@ struct ahead {
 };
 
 /* `soon` may be NULL. */
-void ahead_init(struct ahead *a, void (*soon)(void *arg, const struct transition *t, bool near),
-	void *arg);
+void ahead_init(
+	struct ahead *a, void (*soon)(void *arg, const struct transition *t, bool near), void *arg);
 void ahead_finish(struct ahead *a);
 
 /* These lines, with their newlines, come next, and none of those before any more. Borrowed until
