@@ -107,6 +107,16 @@ struct indexed *index_first(const struct index *x, uint32_t hash)
 	return slab_at(x->buckets[linear_hash_bucket(x->n_buckets, hash)]);
 }
 
+void index_prefetch(const struct index *x, uint32_t hash)
+{
+	__builtin_prefetch(&x->buckets[linear_hash_bucket(x->n_buckets, hash)]);
+}
+
+void index_prefetch_first(const struct index *x, uint32_t hash)
+{
+	__builtin_prefetch(index_first(x, hash));
+}
+
 struct indexed *index_bucket(const struct index *x, size_t bucket)
 {
 	return bucket < x->n_buckets ? slab_at(x->buckets[bucket]) : NULL;

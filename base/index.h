@@ -42,5 +42,10 @@ static inline struct indexed *index_next(const struct indexed *item)
 	return slab_at(item->next);
 }
 
+/* Ahead of an index_first: fetches the bucket into the cache; and then, some time later, what
+ * is first in it. */
+void index_prefetch(const struct index *x, uint32_t hash);
+void index_prefetch_first(const struct index *x, uint32_t hash);
+
 /* For a walk over everything, with the promise of table_bucket. */
 struct indexed *index_bucket(const struct index *x, size_t bucket);

@@ -49,6 +49,10 @@ struct backend_config {
 	int64_t lock_wait;
 	/* A transition of another machine; already in the log. */
 	void (*foreign)(void *arg, const struct transition *t);
+	/* Replay: a transition that comes a little later, unless there is something wrong with
+	 * it; once from further away, and once when it is near. A hint, to fetch from memory what
+	 * it needs. May be NULL. */
+	void (*soon)(void *arg, const struct transition *t, bool near);
 	/* Replay is at byte `done` of `total`. May be NULL. */
 	void (*progress)(void *arg, uint64_t done, uint64_t total);
 	/* Replay has read a snapshot, of which usage tells; what follows has come since.

@@ -15,14 +15,14 @@
 
 #include <errno.h>
 #include <json-c/json.h>
+#include <libdeflate.h>
 #include <stdlib.h>
-#include <zlib.h>
 
 /* ---- checksums ---- */
 
 static uint32_t checksum(const char *data, size_t size)
 {
-	return (uint32_t)crc32_z(crc32_z(0, NULL, 0), (const unsigned char *)data, size);
+	return libdeflate_crc32(0, data, size);
 }
 
 bool record_intact(struct bytes line)
@@ -569,18 +569,24 @@ static int decode_generally(
 	return RECORD_OK;
 }
 
-int record_decode(struct record_decoder *d, struct bytes line, const struct transition **out)
+int record_decode_ahead(struct arena *arena, struct bytes line, struct transition *out)
 {
-	struct bytes text;
 	int r;
 
-	reset(d);
 	if (!is_line(line)) {
 		return RECORD_DAMAGED;
 	}
-	text = bytes_of(line.data, line.size - RECORD_END_SIZE);
-	r = canonical_decode(&d->arena, text, &d->transition);
-	if (r == CANONICAL_NOT) {
+	r = canonical_decode(arena, bytes_of(line.data, line.size - RECORD_END_SIZE), out);
+	return r == CANONICAL_NOT ? RECORD_UNKNOWN : r;
+}
+
+int record_decode(struct record_decoder *d, struct bytes line, const struct transition **out)
+{
+	int r;
+
+	reset(d);
+	r = record_decode_ahead(&d->arena, line, &d->transition);
+	if (r == RECORD_UNKNOWN) {
 		return decode_generally(d, line, out);
 	}
 	*out = &d->transition;

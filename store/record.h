@@ -8,6 +8,7 @@
  * (CRC-32, IEEE 802.3, as zlib's) is over all bytes before `,"crc"`. */
 #pragma once
 
+#include "base/arena.h"
 #include "base/bytes.h"
 #include "store/transition.h"
 
@@ -47,6 +48,10 @@ int record_decode(struct record_decoder *d, struct bytes line, const struct tran
  * the same outcome, by another way. For tests. */
 int record_decode_generally(
 	struct record_decoder *d, struct bytes line, const struct transition **out);
+
+/* The same without a decoder, of a line in the form that record_encode gives it; RECORD_UNKNOWN:
+ * it is in another. What *out points at is in the arena or in the line. */
+int record_decode_ahead(struct arena *arena, struct bytes line, struct transition *out);
 
 /* The same for a line that is no transition: *out is borrowed as above. */
 int record_decode_object(struct record_decoder *d, struct bytes line, struct json_object **out);

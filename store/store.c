@@ -209,6 +209,13 @@ static void on_snapshot(void *arg)
 	compaction_learn(s, s->tree.live_bytes);
 }
 
+static void soon(void *arg, const struct transition *t, bool near)
+{
+	struct store *s = arg;
+
+	tree_prefetch(&s->tree, t, near);
+}
+
 static int explain(char **error, const char *location, const char *what)
 {
 	if (asprintf(error, "%s: %s", location, what) < 0) {
@@ -227,6 +234,7 @@ static int open_backend(struct store *s, char **error)
 		.read_only = s->config.read_only,
 		.lock_wait = s->config.lock_wait,
 		.foreign = foreign,
+		.soon = soon,
 		.progress = progress,
 		.snapshot = on_snapshot,
 		.arg = s,

@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "store/place.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -481,9 +482,24 @@ void tree_unref(struct tree *t, struct node *n)
 	tree_collect(t, n);
 }
 
+void tree_prefetch(const struct tree *t, const struct transition *tr, bool near)
+{
+	const struct change *c = &tr->changes[0]; /* there are more only now and then */
+	struct bytes name = place_name(&c->place);
+
+	if (near) {
+		index_prefetch_first(&t->by_ino, node_hash(c->ino));
+		index_prefetch_first(&t->by_name, entry_hash(c->place.parent, name));
+	} else {
+		index_prefetch(&t->by_ino, node_hash(c->ino));
+		index_prefetch(&t->by_name, entry_hash(c->place.parent, name));
+	}
+}
+
 /* A log may have more changes of what is there than a snapshot, and its beginning is not like
- * its end: by no more than this factor at a time. */
-#define EXPECT_MOST 4
+ * its end: by no more than this factor at a time. (As it is compacted, there are not many more in
+ * all.) Each time moves what is there already, so it shall not take many. */
+#define EXPECT_MOST 16
 
 static void expect(struct index *x, uint64_t done, uint64_t total)
 {

@@ -189,6 +189,10 @@ void tree_apply(struct tree *t, const struct transition *tr, struct prepared *pr
  * one was prepared for. 0 or -ENOMEM; then a part of it may be applied. */
 int tree_replay(struct tree *t, const struct transition *tr, struct moment now);
 
+/* A transition that will be replayed a little later: what is needed to find what it is about is
+ * fetched into the cache, in two steps. */
+void tree_prefetch(const struct tree *t, const struct transition *tr, bool near);
+
 /* In between: `done` bytes of `total` are replayed; makes room ahead for what will come. */
 void tree_expect(struct tree *t, uint64_t done, uint64_t total);
 

@@ -26,6 +26,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "store/journal/ahead.h"
 #include "store/journal/scan.h"
 #include "store/journal/watermark.h"
 #include "store/record.h"
@@ -48,6 +49,7 @@ struct replay {
 	backend_replay_fn *fn;
 	void *arg;
 	struct record_decoder *decoder;
+	struct ahead ahead;
 	bool stopped; /* fn said so */
 	bool said;    /* why it fails */
 
@@ -202,6 +204,19 @@ static int doubt(void *arg)
 	return doubt_revision(p, p->position + 1);
 }
 
+static void take_ahead(void *arg, struct bytes lines)
+{
+	struct replay *p = arg;
+
+	ahead_begin(&p->ahead, lines);
+}
+
+static int decode(struct replay *p, struct bytes line, const struct transition **out)
+{
+	*out = ahead_take(&p->ahead, line);
+	return *out ? RECORD_OK : record_decode(p->decoder, line, out);
+}
+
 static int take_line(void *arg, struct bytes line, uint64_t offset, uint64_t number)
 {
 	struct replay *p = arg;
@@ -211,7 +226,7 @@ static int take_line(void *arg, struct bytes line, uint64_t offset, uint64_t num
 	int r;
 
 	(void)number;
-	r = record_decode(p->decoder, line, &t);
+	r = decode(p, line, &t);
 	if (r == RECORD_UNKNOWN) {
 		r = record_decode_object(p->decoder, line, &object);
 		if (r != RECORD_OK) {
@@ -412,6 +427,7 @@ static int scan_segment(struct replay *p, struct segment *s, bool last, struct s
 	p->damaged = false;
 	p->covered = false;
 	p->scan = out;
+	ahead_begin(&p->ahead, bytes_of(NULL, 0));
 	segment_name(p->name, s->kind, s->named);
 	s->start = 0;
 	s->end = 0;
@@ -421,6 +437,7 @@ static int scan_segment(struct replay *p, struct segment *s, bool last, struct s
 		.line = take_line,
 		.damage = take_damage,
 		.doubt = doubt,
+		.ahead = take_ahead,
 		.progress = take_progress,
 		.arg = p,
 	};
@@ -881,7 +898,9 @@ int journal_replay(struct backend *b, backend_replay_fn *fn, void *arg, uint64_t
 	if (r < 0) {
 		return r;
 	}
+	ahead_init(&p.ahead, j->config.soon, j->config.arg);
 	r = replay_all(&p);
+	ahead_finish(&p.ahead);
 	record_decoder_destroy(p.decoder);
 	if (r < 0) {
 		return r;

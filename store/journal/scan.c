@@ -289,6 +289,11 @@ static int scan_lines(struct scanner *x)
 		if (s->progress) {
 			s->progress(s->arg, x->base + x->buffer.size);
 		}
+		newline = memrchr(x->buffer.data + scanned, '\n', x->buffer.size - scanned);
+		if (newline && s->ahead) {
+			s->ahead(s->arg,
+				bytes_of(x->buffer.data, (size_t)(newline + 1 - x->buffer.data)));
+		}
 	}
 }
 

@@ -39,6 +39,8 @@ struct scan {
 	/* A stretch of damage begins: 0, SCAN_CUT, or a negative errno. May be NULL.
 	 * From where the log is cut all is one piece of torn damage. */
 	int (*doubt)(void *arg);
+	/* Lines with their newlines, that `line` gets next; borrowed until then. May be NULL. */
+	void (*ahead)(void *arg, struct bytes lines);
 	/* Bytes read so far. May be NULL. */
 	void (*progress)(void *arg, uint64_t done);
 	void *arg;

@@ -6,6 +6,7 @@
 #include "base/bytes.h"
 #include "base/log.h"
 #include "journal_fixture.h"
+#include "store/record.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -525,6 +526,159 @@ static void unreadable(void **state)
 	fixture_finish(&f);
 }
 
+/* --- a long log, whose lines are decoded ahead of their turn ---------------- */
+
+#define LONG_LINES 1000
+#define LONG_SIZE 3000
+
+static void build_long(struct fixture *f, char *values[LONG_LINES + 1])
+{
+	fixture_init(f);
+	f->config.segment_size = UINT64_C(1) << 30;
+	fixture_open(f);
+	values[0] = NULL;
+	for (unsigned i = 1; i <= LONG_LINES; i++) {
+		values[i] = malloc(LONG_SIZE + 1);
+		memset(values[i], 'a' + (int)(i % 26), LONG_SIZE);
+		/* Some are of no portion's size, and some have something that is not copied. */
+		values[i][i % 3 ? LONG_SIZE - i : LONG_SIZE] = 0;
+		values[i][0] = i % 2 ? '\n' : ' ';
+		assert_int_equal(fixture_put(f, i % FIXTURE_KEYS, values[i]), 0);
+	}
+	fixture_restart(f);
+}
+
+/* Where the line of a revision begins. */
+static size_t line_at(const char *data, unsigned revision)
+{
+	char start[32];
+
+	snprintf(start, sizeof(start), "\n{\"rev\":%u,", revision);
+	return (size_t)(strstr(data, start) + 1 - data);
+}
+
+/* Every `step`th line is spoilt: a byte of it, or the newline before it. */
+static void spoil_long(struct fixture *base, char *values[], unsigned step, bool newlines)
+{
+	const char *path = FIXTURE_STORE "/00000000000000000001.log";
+	struct fixture f;
+	size_t size;
+	char *data;
+
+	clone(&f, base);
+	f.values = values;
+	data = content(&f, path, &size);
+	for (unsigned i = step; i < LONG_LINES; i += step) {
+		size_t at = line_at(data, i);
+
+		data[newlines ? at - 1 : at + 100] ^= 1;
+	}
+	fault_disk_set_data(f.disk, path, data, size);
+	free(data);
+	fixture_open(&f);
+	for (unsigned i = 1; i <= LONG_LINES; i++) {
+		assert_int_equal(f.seen[i], newlines || i % step != 0 || i == LONG_LINES);
+	}
+	assert_int_equal(f.revision, LONG_LINES);
+	assert_int_equal(fixture_usage(&f).damaged_lines, (LONG_LINES - 1) / step);
+	assert_int_equal(fixture_usage(&f).torn_bytes, 0);
+	fixture_finish(&f);
+}
+
+/* The highest revision that a line says was on the disk. */
+static unsigned synced_in(struct fixture *f)
+{
+	size_t size;
+	char *data = content(f, FIXTURE_STORE "/00000000000000000001.log", &size);
+	unsigned synced = 0;
+
+	for (const char *at = data; (at = strstr(at, RECORD_SYNCED)); at++) {
+		synced = (unsigned)strtoul(at + strlen(RECORD_SYNCED), NULL, 10);
+	}
+	free(data);
+	return synced;
+}
+
+/* The end was not synced, and line `torn` is spoilt: the log ends there, whatever has been read
+ * and decoded already of what follows. */
+static void tear_long(struct fixture *base, char *values[], unsigned torn)
+{
+	const char *path = FIXTURE_STORE "/00000000000000000001.log";
+	struct fixture f;
+	size_t size;
+	char *data;
+
+	clone(&f, base);
+	f.values = values;
+	forget_synced(&f);
+	data = content(&f, path, &size);
+	data[line_at(data, torn) + 100] ^= 1;
+	fault_disk_set_data(f.disk, path, data, size);
+	free(data);
+	fixture_open(&f);
+	for (unsigned i = 1; i <= LONG_LINES; i++) {
+		assert_int_equal(f.seen[i], i < torn);
+	}
+	assert_true(fixture_usage(&f).torn_bytes > 0);
+	assert_int_equal(fixture_put(&f, 1, "more"), 0);
+	assert_int_equal(f.revision, torn);
+	fixture_finish(&f);
+}
+
+/* A block that the disk will not give, in the nth read. Whether lines were lost with
+ * it: some reads are of other things. */
+static bool lose_block(struct fixture *base, char *values[], unsigned nth)
+{
+	struct fixture f;
+	unsigned n = 0;
+	char *error;
+	int r;
+
+	clone(&f, base);
+	f.values = values;
+	fault_disk_fail(f.disk, FAULT_READ, nth, 1, -EIO, false);
+	r = fixture_try_open(&f, &error);
+	free(error);
+	if (r < 0) {
+		fixture_finish(&f);
+		return false;
+	}
+	for (unsigned i = 1; i <= LONG_LINES; i++) {
+		n += !f.seen[i];
+	}
+	assert_true(n <= 3);
+	assert_true(n == 0 || fixture_usage(&f).damaged_bytes >= 3000);
+	assert_int_equal(fixture_usage(&f).missing_revisions, n);
+	fixture_finish(&f);
+	return n > 0;
+}
+
+static void long_log(void **state)
+{
+	char *values[LONG_LINES + 1];
+	unsigned n_lost = 0;
+	struct fixture f;
+
+	(void)state;
+	build_long(&f, values);
+	for (unsigned step = 1; step < LONG_LINES; step = step * 2 + 1) {
+		spoil_long(&f, values, step, false);
+		spoil_long(&f, values, step, true);
+	}
+	spoil_long(&f, values, LONG_LINES, false);
+	for (unsigned torn = synced_in(&f) + 1; torn < LONG_LINES; torn += 83) {
+		tear_long(&f, values, torn);
+	}
+	for (unsigned nth = 1; nth < 16; nth++) {
+		n_lost += lose_block(&f, values, nth);
+	}
+	assert_true(n_lost > 5);
+	for (unsigned i = 1; i <= LONG_LINES; i++) {
+		free(values[i]);
+	}
+	fixture_finish(&f);
+}
+
 static void lost_format(void **state)
 {
 	struct fixture f;
@@ -643,6 +797,7 @@ int main(void)
 		cmocka_unit_test(torn_twice),
 		cmocka_unit_test(nuls_at_the_end),
 		cmocka_unit_test(unreadable),
+		cmocka_unit_test(long_log),
 		cmocka_unit_test(lost_format),
 		cmocka_unit_test(garbage),
 		cmocka_unit_test(check_beside_a_daemon),
