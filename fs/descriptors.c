@@ -4,10 +4,11 @@
 /* A shell that runs `{ echo a; echo b >/dev/null; echo c; } > k` saves its
  * standard output with dup(2) and closes it for a moment, and that close looks
  * to us like any other. The value is whole when the process closes the last of
- * its descriptors on it, so at a close we look whether it has another: by
- * statx(2) on each in /proc/PID/fd, told to be content with what the kernel knows, since
- * without that it would be a call to ourselves; and for those on the key by
- * /proc/PID/fdinfo. (The process's list of mounts may be as long as it likes.) The
+ * its descriptors on it, so at a close we look whether it has another: in
+ * /proc/PID/fdinfo, which tells inode number and flags without a call into the
+ * file system. Which one it is says statx(2) on /proc/PID/fd, told to be content
+ * with what the kernel knows: without that it would be a call to ourselves. (The
+ * process's list of mounts would tell as well, and may be as long as it likes.) The
  * descriptor that is being closed has gone by then, and so have all of a
  * process that is ending.
  *
@@ -39,29 +40,29 @@ static bool number_of(const char *text, const char *name, int base, unsigned lon
 	return end != line;
 }
 
-static bool is_node(int directory, const char *descriptor, uint64_t ino, dev_t device)
+static bool is_writer(int directory, const char *descriptor, uint64_t ino)
 {
-	struct statx st;
+	_cleanup_fd_ int fd = openat(directory, descriptor, O_RDONLY | O_CLOEXEC);
+	unsigned long long flags, inode;
+	char text[512];
+	ssize_t size = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
 
-	return statx(directory, descriptor, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_INO, &st) == 0 &&
-	       st.stx_ino == ino && makedev(st.stx_dev_major, st.stx_dev_minor) == device;
-}
-
-static bool is_for_writing(pid_t process, const char *descriptor)
-{
-	_cleanup_fd_ int fd = -1;
-	unsigned long long flags;
-	char path[64], text[512];
-	ssize_t size;
-
-	snprintf(path, sizeof(path), "/proc/%ld/fdinfo/%.16s", (long)process, descriptor);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	size = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
 	if (size <= 0) {
 		return false;
 	}
 	text[size] = 0;
-	return number_of(text, "flags:", 8, &flags) && (flags & O_ACCMODE) != O_RDONLY;
+	return number_of(text, "ino:", 10, &inode) && inode == ino &&
+	       number_of(text, "flags:", 8, &flags) && (flags & O_ACCMODE) != O_RDONLY;
+}
+
+static bool is_on(pid_t process, const char *descriptor, dev_t device)
+{
+	struct statx st;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%ld/fd/%.16s", (long)process, descriptor);
+	return statx(AT_FDCWD, path, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_INO, &st) == 0 &&
+	       makedev(st.stx_dev_major, st.stx_dev_minor) == device;
 }
 
 unsigned descriptors_that_write(pid_t process, uint64_t ino, dev_t device)
@@ -74,12 +75,12 @@ unsigned descriptors_that_write(pid_t process, uint64_t ino, dev_t device)
 	if (process <= 0) {
 		return 0;
 	}
-	snprintf(path, sizeof(path), "/proc/%ld/fd", (long)process);
+	snprintf(path, sizeof(path), "/proc/%ld/fdinfo", (long)process);
 	d = opendir(path);
 	for (int n = 0; d && n < DESCRIPTORS_LOOKED_AT && (entry = readdir(d)); n++) {
 		count += isdigit((unsigned char)entry->d_name[0]) &&
-			is_node(dirfd(d), entry->d_name, ino, device) &&
-			is_for_writing(process, entry->d_name);
+			is_writer(dirfd(d), entry->d_name, ino) &&
+			is_on(process, entry->d_name, device);
 	}
 	return count;
 }
