@@ -292,10 +292,8 @@ static void add(struct announcer *a, enum job_kind kind, const struct store_noti
 	if ((kind == JOB_MODIFY || kind == JOB_WRITE) && merge(a, kind, n->ino)) {
 		return;
 	}
-	if (kind == JOB_RENEW && a->n_renewals >= MAX_REMOVALS) {
-		return; /* its attributes are asked for, which says as much */
-	}
-	if (kind == JOB_REMOVE && a->removals.n_items >= MAX_JOBS) {
+	if ((kind == JOB_REMOVE && a->removals.n_items >= MAX_JOBS) ||
+		(kind == JOB_RENEW && a->n_renewals >= MAX_JOBS)) {
 		lose(a, "a call on the mount does not return");
 		return;
 	}

@@ -9,8 +9,8 @@
  *
  * For attributes that depends on the order of things: an answer may be taken up after they
  * have changed once more. The kernel sorts that out for lookups and for getattr, by counting
- * the changes; for what is made anew it does not, nor for setattr, but where nobody can
- * change the same node meanwhile, since the caller has it locked. So the making of a name tells
+ * the changes that it is told of (store/lasting.h); for what is made anew it does not, nor for setattr, but
+ * where nobody can change the same node meanwhile, since the caller has it locked. So the making of a name tells
  * no attributes to be remembered, nor does a setattr of a namespace, which is changed by what
  * happens in it.
  *

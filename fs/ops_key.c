@@ -176,6 +176,8 @@ void on_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off
 		return;
 	}
 	if (fi->writepage) {
+		/* Of these the kernel only forgets the times. */
+		session_forget_attributes(frontend_of(req)->session, ino);
 		mapping_note(frontend_of(req)->mapping, ino, fi->fh);
 	}
 	store_write(store_of(req), &caller, fi->fh, bytes_of(data, size), (uint64_t)offset, flags,

@@ -292,9 +292,8 @@ uint64_t session_poll_handle(const struct session *s)
 
 /* The attributes alone (a negative offset). No lock of an inode or a page is taken for that, so the
  * loop may wait for it: nobody who waits for the loop is in the way. */
-static void forget_attributes(void *arg, uint64_t ino)
+void session_forget_attributes(struct session *s, uint64_t ino)
 {
-	struct session *s = arg;
 	struct fuse_notify_inval_inode_out out = {.ino = ino, .off = -1};
 	struct fuse_out_header header = {
 		.len = sizeof(header) + sizeof(out), .error = FUSE_NOTIFY_INVAL_INODE};
@@ -303,6 +302,11 @@ static void forget_attributes(void *arg, uint64_t ino)
 	if (writev(s->fd, iov, 2) < 0 && errno != ENOENT) {
 		log_debug("the kernel cannot be told that attributes change: %m");
 	}
+}
+
+static void on_stale(void *arg, uint64_t ino)
+{
+	session_forget_attributes(arg, ino);
 }
 
 void session_wake_poll(struct session *s, uint64_t poll_handle)
@@ -408,7 +412,7 @@ int session_create(struct session **out, const struct options *o, int fd, struct
 		return r;
 	}
 	fe->session = s;
-	store_warn(fe->store, forget_attributes, s);
+	store_warn(fe->store, on_stale, s);
 	*out = s;
 	if (keep_find(fe->keep, KEEP_INIT, 0, &init)) {
 		take_over(s, init);

@@ -43,6 +43,9 @@ bool session_is_resent(const struct session *s);
 /* How many this worker has got so far; 0 for NULL. */
 uint64_t session_count(const struct session *s);
 
+/* The kernel asks anew for the attributes of a node, and takes up no older answer. */
+void session_forget_attributes(struct session *s, uint64_t ino);
+
 /* Which file the request being answered wants a notice for, if it is a poll(2). */
 uint64_t session_poll_handle(const struct session *s);
 

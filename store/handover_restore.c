@@ -27,7 +27,7 @@ static void restore_counters(void *arg, uint64_t id, struct bytes b)
 	struct counters c;
 
 	(void)id;
-	r->found = true;
+	r->found = s->has_inherited = true;
 	if (!image_get(&b, &c, sizeof(c))) {
 		return;
 	}

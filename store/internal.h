@@ -42,6 +42,7 @@ struct store {
 
 	const struct store_listener *listener; /* NULL: none */
 	struct watcher watcher;
+	bool has_inherited; /* the front end's references, from a process before us */
 	struct {
 		void (*stale)(void *arg, uint64_t ino); /* NULL: nobody is told */
 		void *arg;

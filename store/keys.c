@@ -494,7 +494,6 @@ void store_create(struct store *s, const struct store_caller *caller, uint64_t p
 		 * could not be told from others. */
 		op = op_create(s, caller, plan_create, p ? p->node : NULL, name, NULL, reply);
 		if (op) {
-			op->known = KNOWN_NAMES;
 			op->parent = parent;
 			op->mode = mode;
 			op->flags = flags;

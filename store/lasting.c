@@ -6,6 +6,9 @@
 #include "store/internal.h"
 #include "store/place.h"
 
+/* Nodes that the kernel is warned of at once: some milliseconds. */
+#define MAX_BELOW 1000
+
 /* --- what lasts -------------------------------------------------------------- */
 
 static bool lasting_namespace(const struct store *s, const struct node *n)
@@ -39,7 +42,8 @@ static bool is_staged(const struct node *n)
 
 bool lasting_node(const struct store *s, const struct node *n)
 {
-	if (is_staged(n)) {
+	/* What is about to be in the log has been warned of already. */
+	if (is_staged(n) || s->running) {
 		return false;
 	}
 	for (uint32_t i = 0; i < n->nlink; i++) {
@@ -65,10 +69,19 @@ void lasting_told(struct store *s, const struct node *n)
 	}
 }
 
+/* Whether the kernel has been told anything of the node. (It has what a process before us has
+ * told, and nobody counted.) */
+static bool is_known_at_all(const struct store *s, uint64_t ino)
+{
+	const struct node *n = ino == INO_ROOT || s->has_inherited ? NULL : tree_node(&s->tree, ino);
+
+	return !n || n->lookups > 0;
+}
+
 static void warn(struct store *s, uint64_t ino)
 {
 	/* A name after the other may be made in one namespace, and nobody ask about that. */
-	if (ino != 0 && ino != s->warned.last) {
+	if (ino != 0 && ino != s->warned.last && is_known_at_all(s, ino)) {
 		s->warned.last = ino;
 		s->warned.stale(s->warned.arg, ino);
 	}
@@ -117,11 +130,16 @@ bool lasting_ends(const struct store *s, const struct change *c)
 	return false;
 }
 
-/* All that is below `top`, too, if it is a namespace. */
+/* What is below `top`, too, if it is a namespace; but not for longer than others can wait. The
+ * rest can only be found from within it. */
 static void warn_of_tree(struct store *s, struct entry *top)
 {
-	for (struct entry *e = tree_lowest(top); e; e = tree_after(e, top)) {
+	int left = MAX_BELOW;
+
+	warn(s, entry_node(top)->ino);
+	for (struct entry *e = tree_lowest(top); e != top && left > 0; e = tree_after(e, top)) {
 		warn(s, entry_node(e)->ino);
+		left--;
 	}
 }
 
@@ -138,10 +156,7 @@ static void warn_of_put(struct op *op, const struct change *c)
 	const struct node *n = tree_node(&op->s->tree, c->ino);
 
 	if (!op->local && (!n || (n->nlink == 0 && n != op->s->tree.root))) {
-		/* A new name. */
-		if (op->known != KNOWN_NAMES) {
-			warn(op->s, c->place.parent);
-		}
+		warn(op->s, c->place.parent); /* a new name */
 		return;
 	}
 	if (n && !is_known_to_writer(op, n, c) && !(op->known == KNOWN_ATTRIBUTES && n == op->node)) {
@@ -153,14 +168,21 @@ static void warn_of_removal(struct op *op, const struct change *c)
 {
 	struct entry *e = entry_of(op->s, &c->place);
 
-	if (!e) {
-		return;
-	}
-	if (op->known != KNOWN_NAMES) {
+	if (e) {
 		warn(op->s, c->place.parent);
+		/* That a name has gone, an event stream may tell before the kernel knows. It asks then. */
+		warn_of_tree(op->s, e);
 	}
-	/* That a name has gone, an event stream may tell before the kernel knows. It asks then. */
-	warn_of_tree(op->s, e);
+}
+
+static void warn_of_move(struct op *op, const struct change *c)
+{
+	const struct entry *from = entry_of(op->s, &c->place), *to = entry_of(op->s, &c->to);
+
+	warn(op->s, c->place.parent);
+	warn(op->s, c->to.parent);
+	warn(op->s, from ? entry_node(from)->ino : 0);
+	warn(op->s, to ? entry_node(to)->ino : 0);
 }
 
 void lasting_warn(struct op *op)
@@ -183,10 +205,13 @@ void lasting_warn(struct op *op)
 		case CHANGE_EXPIRE:
 			warn_of_removal(op, c);
 			break;
-		case CHANGE_LINK:
 		case CHANGE_RENAME:
 		case CHANGE_EXCHANGE:
-			break; /* only ever asked for by name */
+			warn_of_move(op, c);
+			break;
+		case CHANGE_LINK:
+			warn(s, c->place.parent);
+			break;
 		}
 		if (!lasting_ends(s, c)) {
 			continue;

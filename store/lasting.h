@@ -10,11 +10,16 @@
  * the kernel knows nothing of. That a name is not there lasts never: who has read of a new key
  * (.cubby/events) is to find it, maybe before the kernel has taken up the answer to its maker.
  *
- * Most changes are the kernel's own: who asks for a rename(2) has the kernel move the name
- * as soon as it is answered, and forget the attributes of both namespaces (op->known says what it
- * works out by itself). Of all others it
- * is warned (store_warn) before they are in the log. So if the process ends in between, it asks
- * once too often, and not once too seldom. */
+ * Names are the kernel's own: who asks for a rename(2) has the kernel move the name as soon as it
+ * is answered. Of attributes that change it is warned (store_warn) before the change is in the
+ * log; so if the process ends in between, it asks once too often, and not once too seldom. A
+ * warning also has it refuse an answer that it was given before and has not taken up. Where
+ * its own call has it do the same, as a write or a setattr, it need not be warned (op->known). It is not
+ * enough that it forgets: as the attributes of a namespace, after a call that has made a name in it.
+ *
+ * A warning of a node that the kernel does not know yet, but has just been told of, would be
+ * lost. Nothing changes such a node now: whoever wants that has looked it up, and is through with
+ * it. Whatever will change nodes otherwise (a log that is shared, transactions) has to see to it. */
 #pragma once
 
 #include "store/op.h"

@@ -108,7 +108,6 @@ static void make(struct store *s, const struct store_caller *caller, uint64_t pa
 	if (!op) {
 		return;
 	}
-	op->known = KNOWN_NAMES;
 	op->applied = made;
 	op->remember = true;
 	op->parent = parent;
@@ -244,7 +243,6 @@ void store_link(struct store *s, const struct store_caller *caller, uint64_t ino
 	store_sweep_name(s, parent, name);
 	op = op_create(s, caller, plan_link, n, name, NULL, reply);
 	if (op) {
-		op->known = KNOWN_NAMES;
 		op->applied = made;
 		op->remember = true;
 		op->parent = parent;
@@ -293,7 +291,6 @@ static void remove_name(struct store *s, const struct store_caller *caller, uint
 	}
 	op = op_create(s, caller, plan_remove, NULL, name, NULL, reply);
 	if (op) {
-		op->known = KNOWN_NAMES;
 		op->parent = parent;
 		op->mode = type;
 		op_submit(op);
@@ -470,7 +467,6 @@ void store_rename(struct store *s, const struct store_caller *caller, uint64_t p
 	store_sweep_name(s, to_parent, to_name);
 	op = op_create(s, caller, plan_rename, NULL, name, to_name, reply);
 	if (op) {
-		op->known = KNOWN_NAMES;
 		op->parent = parent;
 		op->to_parent = to_parent;
 		op->flags = (int)flags;

@@ -21,12 +21,12 @@ struct op;
 #define OP_NOTHING (-100000) /* success, and there is nothing to change */
 #define OP_SWEEP (-100001)   /* the node's names have expired: sweep them away, and plan again */
 
-/* What the caller's kernel works out by itself once it is answered (see lasting.h). */
+/* Of which attributes of op->node the caller's kernel knows that they change, so that no older
+ * answer is taken up any more (see lasting.h). */
 enum op_known {
 	KNOWN_NOTHING,
-	KNOWN_NAMES,	  /* the names that change, and what that does to nodes and namespaces */
-	KNOWN_ATTRIBUTES, /* of op->node: the answer has them */
-	KNOWN_VALUE,	  /* that size and times of op->node have changed */
+	KNOWN_ATTRIBUTES, /* all: the answer has them */
+	KNOWN_VALUE,	  /* size and times */
 };
 
 /* What was set through a handle and waits for its commit. */

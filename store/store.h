@@ -207,7 +207,7 @@ int64_t store_tick(struct store *s);
 void store_listen(struct store *s, const struct store_listener *listener);
 
 /* Has told from now on when attributes that were said to last (store_getattr) are about to
- * change otherwise than by the call that is being answered. One function; NULL for none. It
+ * change, if not by a call that has the kernel know. One function; NULL for none. It
  * must not call the store. */
 void store_warn(struct store *s, void (*stale)(void *arg, uint64_t ino), void *arg);
 

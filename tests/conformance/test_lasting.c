@@ -8,7 +8,9 @@
  * What the kernel forgets by itself is that of Linux's fs/fuse/dir.c and file.c: with a name
  * that is made, moved or removed, all of the attributes of its namespace (fuse_dir_changed),
  * and the time of change of the node; with a write or an open(O_TRUNC), size and times; with
- * setxattr(2), the time of change.
+ * setxattr(2), the time of change. An answer may be taken up late. It is refused if the node's
+ * attributes have changed since, as far as the kernel has counted that (attr_version): with a
+ * write, an open(O_TRUNC), a setattr, the removal of one of its names, and a warning; not with the others.
  *
  * test_lasting SEED repeats one run, test_lasting 0 N does N. */
 #include "harness.h"
@@ -31,6 +33,7 @@ struct attributes {
 	uint64_t ino; /* 0: unused */
 	struct stat st;
 	bool known, changed_known, size_known; /* at all; ctime; size, mtime */
+	uint64_t version;
 };
 
 struct run {
@@ -45,6 +48,13 @@ struct run {
 		int flags;
 		const struct store_caller *who;
 	} handles[HANDLES];
+	/* An answer that was given and not taken up yet. */
+	struct {
+		struct stat st; /* st_ino 0: none */
+		bool lasts;
+		uint64_t version;
+	} answer;
+	uint64_t version;
 	unsigned n_lasting, n_warnings, n_mortal;
 	char last[128]; /* what was done */
 };
@@ -69,7 +79,7 @@ static struct attributes *attributes_of(struct run *r, uint64_t ino)
 		}
 	}
 	assert_non_null(free_one);
-	*free_one = (struct attributes){.ino = ino};
+	*free_one = (struct attributes){.ino = ino, .version = ++r->version};
 	return free_one;
 }
 
@@ -85,6 +95,12 @@ static void remember(struct run *r, const struct stat *st, bool lasts)
 	a->st = *st;
 	a->known = a->changed_known = a->size_known = lasts;
 	r->n_lasting += lasts;
+	store_remember(r->b.s, st->st_ino);
+}
+
+static void count_change(struct run *r, uint64_t ino)
+{
+	attributes_of(r, ino)->version = ++r->version;
 }
 
 static void stale(void *arg, uint64_t ino)
@@ -92,6 +108,7 @@ static void stale(void *arg, uint64_t ino)
 	struct run *r = arg;
 
 	forget(r, ino);
+	count_change(r, ino);
 	r->n_warnings++;
 }
 
@@ -145,6 +162,27 @@ static void ask(struct run *r, uint64_t ino)
 	}
 }
 
+static void ask_and_wait(struct run *r, uint64_t ino)
+{
+	if (r->answer.st.st_ino == 0 && bench_getattr(&r->b, ino) == 0) {
+		store_remember(r->b.s, ino); /* who asks has it */
+		r->answer.st = r->b.st;
+		r->answer.lasts = r->b.lasts;
+		r->answer.version = attributes_of(r, ino)->version;
+	}
+}
+
+static void take_up(struct run *r)
+{
+	if (r->answer.st.st_ino == 0) {
+		return;
+	}
+	if (attributes_of(r, r->answer.st.st_ino)->version == r->answer.version) {
+		remember(r, &r->answer.st, r->answer.lasts);
+	}
+	r->answer.st.st_ino = 0;
+}
+
 static uint64_t number(struct run *r, int d, int i)
 {
 	return store_number(r->b.s, r->dirs[d], name_of[i]);
@@ -156,6 +194,7 @@ static void unlinked(struct run *r, uint64_t ino)
 
 	a->st.st_nlink -= a->st.st_nlink > 0;
 	a->changed_known = false;
+	count_change(r, ino);
 }
 
 static void remove_any(struct run *r, int d, int i)
@@ -220,6 +259,7 @@ static void make_any(struct run *r, int d, int i)
 	}
 	if (rc == 0) {
 		forget(r, r->b.result.ino);
+		count_change(r, r->b.result.ino);
 		forget(r, r->dirs[d]);
 		r->names[d][i] = r->b.result.lasts ? r->b.result.ino : 0;
 	}
@@ -243,6 +283,7 @@ static void open_any(struct run *r, int d, int i)
 	if (ino) {
 		rc = flag & O_EXCL ? STORE_EXISTS : bench_open_key(&r->b, ino, flag, &id);
 		if (rc == 0 && (flag & O_TRUNC)) {
+			count_change(r, ino);
 			attributes_of(r, ino)->size_known = false;
 			attributes_of(r, ino)->changed_known = false;
 		}
@@ -282,6 +323,7 @@ static void use_handle(struct run *r)
 	case 2:
 		if (writes && bench_write_bytes(&r->b, id, bytes_of_string(text), offset,
 				      r->handles[h].flags) == 0) {
+			count_change(r, r->handles[h].ino);
 			attributes_of(r, r->handles[h].ino)->size_known = false;
 			attributes_of(r, r->handles[h].ino)->changed_known = false;
 		}
@@ -291,6 +333,7 @@ static void use_handle(struct run *r)
 		break;
 	case 4:
 		if (writes && bench_setattr(&r->b, r->handles[h].ino, id, &st, STORE_SET_SIZE) == 0) {
+			count_change(r, r->handles[h].ino);
 			remember(r, &r->b.result.stat, r->b.result.lasts);
 		}
 		break;
@@ -312,6 +355,7 @@ static void change_attributes(struct run *r, uint64_t ino)
 		.st_uid = 1000 + pick(r, 2)};
 
 	if (bench_setattr(&r->b, ino, 0, &st, which[pick(r, 5)]) == 0) {
+		count_change(r, ino);
 		remember(r, &r->b.result.stat,
 			r->b.result.lasts && !S_ISDIR(r->b.result.stat.st_mode));
 	}
@@ -383,7 +427,8 @@ static bool is_asked_for(struct run *r, int d, uint64_t ino)
 	const struct node *n = tree_node(&r->b.s->tree, r->dirs[d]);
 
 	return !attributes_of(r, ino)->known &&
-		!(n && tree_namespace_alive(&r->b.s->tree, n, r->b.s->now.elapsed));
+		!(n && tree_attached(&r->b.s->tree, n) &&
+			tree_namespace_alive(&r->b.s->tree, n, r->b.s->now.elapsed));
 }
 
 static void verify(struct run *r)
@@ -444,7 +489,8 @@ static void step(struct run *r)
 		look(r, d, i);
 		break;
 	case 3:
-		ask(r, pick(r, 2) && ino ? ino : r->dirs[d]);
+		ino = pick(r, 2) && ino ? ino : r->dirs[d];
+		pick(r, 2) ? ask(r, ino) : ask_and_wait(r, ino);
 		break;
 	case 4:
 		make_any(r, d, i);
@@ -479,6 +525,9 @@ static void step(struct run *r)
 	}
 	if (getenv("CUBBY_SHOW")) {
 		print_message("%s\n", r->last);
+	}
+	if (pick(r, 3) == 0) {
+		take_up(r);
 	}
 	verify(r);
 }
