@@ -646,7 +646,7 @@ static void damage(const struct bench *b, const char *value)
 static void damaged_log(void **state)
 {
 	struct event_replay *r;
-	char value[8];
+	char value[16];
 	struct bench b;
 
 	(void)state;
