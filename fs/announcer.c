@@ -66,6 +66,10 @@
  * prevent for ever. So the thread has a table of its own (unshare(2) with
  * CLONE_FILES) with nothing in it but what it needs.
  *
+ * The extra IN_MODIFY of a commit is in no hurry: IN_CLOSE_WRITE has been told, by the kernel. Each
+ * costs several changes of threads, so they are held back for a little while and made together,
+ * when the one who set the key has his answer (and most likely sets the next one).
+ *
  * Overload. There is at most one job for a key whose value has changed, however
  * often. Removals are never merged; instead expired keys are swept away only as
  * fast as they are announced (store_listener.room). */
@@ -93,6 +97,7 @@
 #define MAX_JOBS (64 * MAX_REMOVALS) /* with those of names that are made anew at once */
 #define STUCK (5 * NSEC_PER_SEC)
 #define MAX_TRIES 100
+#define HOLD (2 * NSEC_PER_MSEC)
 
 struct announcer {
 	struct store *store;
@@ -115,6 +120,8 @@ struct announcer {
 	int root;	      /* the clone; the thread's from when it is `ready` */
 	bool ready;	      /* it has a table of descriptors of its own */
 	bool failed;	      /* or could not have one */
+	bool held;	      /* what is queued waits until: */
+	int64_t due;	      /* elapsed */
 	bool gone;	      /* the mount has been unmounted */
 	bool ending;
 
@@ -170,7 +177,7 @@ static struct job *next_job(struct announcer *a)
 		if (a->ending) {
 			return NULL;
 		}
-		if (a->queue && !a->gone) {
+		if (a->queue && !a->held && !a->gone) {
 			break;
 		}
 		pthread_cond_wait(&a->wake, &a->lock);
@@ -251,10 +258,35 @@ static void push(struct announcer *a, struct job *j)
 	j->next = NULL;
 	j->misled = j->looked_up = false;
 	j->state = WAITING;
+	if (j->kind != JOB_MODIFY) {
+		a->held = false;
+	} else if (!a->queue) {
+		a->held = true;
+		a->due = clock_elapsed(&clock_system) + HOLD;
+	}
 	*a->tail = j;
 	a->tail = &j->next;
-	pthread_cond_signal(&a->wake);
+	if (!a->held) {
+		pthread_cond_signal(&a->wake);
+	}
 	pthread_mutex_unlock(&a->lock);
+}
+
+int64_t announcer_tick(struct announcer *a)
+{
+	int64_t wait = -1;
+
+	pthread_mutex_lock(&a->lock);
+	if (a->held) {
+		wait = a->due - clock_elapsed(&clock_system);
+	}
+	if (a->held && wait <= 0) {
+		a->held = false;
+		wait = -1;
+		pthread_cond_signal(&a->wake);
+	}
+	pthread_mutex_unlock(&a->lock);
+	return wait;
 }
 
 /* One more change of a key that a waiting job will tell of. What is under way may

@@ -48,6 +48,10 @@ bool announcer_look(struct announcer *a);
 int announcer_poll_fd(const struct announcer *a);
 void announcer_dispatch(struct announcer *a);
 
+/* Lets go what has been held back for long enough. Returns ns until it wants to be called again,
+ * -1 for never. */
+int64_t announcer_tick(struct announcer *a);
+
 /* The session has ended, and the store is about to: the thread is told to end.
  * Waits for nothing. NULL is fine. */
 void announcer_stop(struct announcer *a);

@@ -5,6 +5,10 @@
  * wants to be called or something comes in; it then answers what the kernel has
  * queued, up to a batch, and calls the store.
  *
+ * Who has an answer often asks again at once, and to be woken takes longer than to look a few
+ * times more. So after requests it looks for some microseconds before it waits; but not where that
+ * would take the only processor from those who are to ask.
+ *
  * store_tick is called after every batch, since a request may have set a TTL
  * that is due before all others. While it has more to do at once (it compacts
  * in slices) requests go first, for as long as a slice: neither starves, and no
@@ -24,9 +28,11 @@
 #include <poll.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define BATCH 64
 #define SLICE (NSEC_PER_MSEC / 5)
+#define LOOK (NSEC_PER_MSEC / 50)
 #define GRACE (2 * NSEC_PER_SEC)
 #define N_FDS 6
 
@@ -35,6 +41,7 @@ struct state {
 	struct fuse_session *fuse;
 	bool announced;
 	bool working; /* the store has more to do at once */
+	bool looks;   /* for more requests before it waits */
 	int64_t due;  /* by when store_tick has to be called */
 	int64_t end;  /* when to give up waiting for the mount to end; INT64_MAX: not ending */
 	enum loop_result result;
@@ -46,14 +53,18 @@ static int64_t now(void)
 	return clock_elapsed(&clock_system);
 }
 
+/* Of two waits, -1 being never. */
+static int64_t sooner(int64_t a, int64_t b)
+{
+	return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
 static void tick(struct state *st)
 {
 	int64_t wait = store_tick(st->loop->store);
-	int64_t events = events_tick(st->loop->events);
 
-	if (wait < 0 || (events >= 0 && events < wait)) {
-		wait = events;
-	}
+	wait = sooner(wait, events_tick(st->loop->events));
+	wait = sooner(wait, announcer_tick(st->loop->announcer));
 	st->working = wait == 0;
 	st->due = wait < 0 ? INT64_MAX : now() + (wait ? wait : SLICE);
 }
@@ -144,6 +155,19 @@ static void look_at_mounts(struct state *st)
 	}
 }
 
+/* Whether a request has come, and been answered, in the time in which it pays to look. */
+static bool look(struct state *st)
+{
+	int64_t end = now() + LOOK < st->due ? now() + LOOK : st->due;
+
+	while (!fuse_session_exited(st->fuse) && now() < end) {
+		if (session_serve(st->loop->session) == 1) {
+			return true;
+		}
+	}
+	return false;
+}
+
 /* *more: requests may be waiting that poll need not be asked about. */
 static void turn(struct state *st, bool *more)
 {
@@ -158,7 +182,7 @@ static void turn(struct state *st, bool *more)
 		take_command(st);
 	}
 	requests = *more || fds[0].revents;
-	*more = requests && serve(st);
+	*more = requests && (serve(st) || (st->looks && !st->working && look(st)));
 	if (fds[2].revents) {
 		store_dispatch(st->loop->store);
 	}
@@ -183,6 +207,7 @@ enum loop_result loop_run(const struct loop *l)
 	struct pollfd *fds = st.fds;
 	bool more = false;
 
+	st.looks = sysconf(_SC_NPROCESSORS_ONLN) > 1;
 	fds[0] = (struct pollfd){.fd = fuse_session_fd(st.fuse), .events = POLLIN};
 	fds[1] = (struct pollfd){.fd = l->command_fd, .events = POLLIN};
 	fds[2] = (struct pollfd){.fd = store_poll_fd(l->store), .events = POLLIN};

@@ -24,9 +24,9 @@
 #include <string.h>
 
 #if defined(__SANITIZE_THREAD__)
-#define STRIDE 13 /* the threads that it is for do the same in each run */
+#define STRIDE 23 /* the threads that it is for do the same in each run */
 #elif defined(__SANITIZE_ADDRESS__)
-#define STRIDE 4
+#define STRIDE 9
 #else
 #define STRIDE 1
 #endif

@@ -33,7 +33,7 @@
 #ifdef __SANITIZE_THREAD__
 #define STRIDE 5
 #elif defined(__SANITIZE_ADDRESS__)
-#define STRIDE 2
+#define STRIDE 5
 #else
 #define STRIDE 1
 #endif

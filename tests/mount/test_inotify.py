@@ -316,7 +316,7 @@ def test_the_first_calls_of_a_mount(scratch):
 
 # --- the value is there when the event is -------------------------------------------------------
 
-SETS = 10000 if LONG else 2000
+SETS = 10000 if LONG else 1000
 
 # Two processes that make changes when told: one a shell, one not.
 SHELL = 'while read -r line; do eval "$line"; done'

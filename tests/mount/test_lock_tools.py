@@ -36,8 +36,8 @@ NODE_MODULES = os.path.join(BUILD, "npm", "node_modules")
 SYSTEM_PYTHON = "/usr/bin/python3"      # Debian's, which has Debian's modules
 PROCESSES = 8
 LONG = os.environ.get("CUBBY_LONG") == "1"
-TIMES = 200 if LONG else 50
-SHELL_TIMES = 200 if LONG else 20       # where each time takes several programs
+TIMES = 200 if LONG else 25
+SHELL_TIMES = 200 if LONG else 10       # where each time takes several programs
 TTL = 2
 
 # --- the tools ----------------------------------------

@@ -15,7 +15,7 @@ from harness import PLAIN, check, deadline, equal, main
 from crew import LONG, Crew, numbers
 from usage import memory
 
-KEYS = 1000000 if LONG else 100000
+KEYS = 1000000 if LONG else 50000
 SMALL, BATCHES = 1000, 20
 STOP, CHANGES = 0, 1
 

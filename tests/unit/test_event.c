@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "fs/pattern.h"
 #include "store/event.h"
+#include "stride.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -609,12 +610,12 @@ static void random_story(uint64_t seed)
 	end(&b);
 }
 
-static uint64_t first_seed = 1, n_seeds = 5;
+static uint64_t first_seed = 1, n_seeds = 5, seed_step = 1;
 
 static void past_and_live(void **state)
 {
 	(void)state;
-	for (uint64_t seed = first_seed; seed < first_seed + n_seeds; seed++) {
+	for (uint64_t seed = first_seed; seed < first_seed + n_seeds; seed += seed_step) {
 		printf("seed %" PRIu64 "\n", seed);
 		fflush(stdout);
 		random_story(seed);
@@ -645,7 +646,7 @@ static void damage(const struct bench *b, const char *value)
 static void damaged_log(void **state)
 {
 	struct event_replay *r;
-	char value[8];
+	char value[16];
 	struct bench b;
 
 	(void)state;
@@ -697,6 +698,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(past_and_live),
 	};
 
+	seed_step = argc > 1 ? 1 : stride_of(2, 3);
 	first_seed = argc > 1 ? strtoull(argv[1], NULL, 10) : first_seed;
 	n_seeds = argc > 2 ? strtoull(argv[2], NULL, 10) : n_seeds;
 	log_init("test_event", LOG_CRIT);

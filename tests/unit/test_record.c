@@ -8,6 +8,7 @@
 #include "store/json.h"
 #include "store/record.h"
 #include "store/text.h"
+#include "stride.h"
 
 #include <errno.h>
 #include <json-c/json.h>
@@ -294,7 +295,7 @@ static void random_transitions(void **state)
 	(void)state;
 	random_state = 0x9e3779b97f4a7c15;
 	assert_int_equal(record_decoder_create(&d), 0);
-	for (int i = 0; i < 20000; i++) {
+	for (unsigned i = 0; i < 20000; i += stride_of(5, 20)) {
 		struct transition t = {
 			.revision = random_u64(),
 			.at = random_i64(),
