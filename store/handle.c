@@ -457,19 +457,6 @@ static void commit_ended(struct op *op, int rc)
 	}
 }
 
-/* What has expired and has the name that a pending node is to get, so that its end is told. */
-static void sweep_place(struct store *s, const struct node *n)
-{
-	const struct pending *p = node_pending(n);
-	char name[STORE_NAME_MAX + 1];
-
-	if (p) {
-		memcpy(name, p->name, p->name_size);
-		name[p->name_size] = 0;
-		store_sweep_name(s, p->parent, name);
-	}
-}
-
 void handle_commit(struct store *s, const struct store_caller *caller, struct handle *h,
 	enum store_notice_kind notice, bool durable, const uint64_t *revision, struct store_reply reply)
 {
@@ -479,7 +466,6 @@ void handle_commit(struct store *s, const struct store_caller *caller, struct ha
 
 	store_now(s);
 	store_sweep(s, h->node);
-	sweep_place(s, h->node);
 	if (!h->has_stage && !handle_must_make(h)) {
 		if (durable) {
 			store_fsync(s, caller, 0, reply);
