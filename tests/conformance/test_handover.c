@@ -549,7 +549,7 @@ static void append(struct backend *b, const struct transition *t, backend_done *
 
 /* --- notices ------------------------------------------------------------------------- */
 
-static const char *const notice_kinds[] = {"modified", "written", "removed"};
+static const char *const notice_kinds[] = {"modified", "written", "removed", "mortal"};
 
 /* As fs/announcer.c does: what is to be told is in the keep until it is. */
 static void take_notice(void *arg, const struct store_notice *n)
