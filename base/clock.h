@@ -31,6 +31,12 @@ static inline int64_t clock_elapsed(const struct clock *c)
 	return c->elapsed(c);
 }
 
+/* Of two waits the shorter; -1 is for ever. */
+static inline int64_t clock_sooner(int64_t a, int64_t b)
+{
+	return a < 0 ? b : b < 0 || a < b ? a : b;
+}
+
 /* RFC 3339 in UTC with microseconds, as 2026-11-20T16:13:04.000123Z.
  * `out` holds at least CLOCK_RFC3339_SIZE bytes. */
 #define CLOCK_RFC3339_SIZE 40

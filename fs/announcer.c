@@ -302,7 +302,9 @@ static bool merge(struct announcer *a, enum job_kind kind, uint64_t ino)
 
 		merged = j->ino == ino && j->state == WAITING;
 		if (merged && kind == JOB_WRITE) {
-			j->kind = JOB_WRITE;
+			j->kind = JOB_WRITE; /* and that is not held back */
+			a->held = false;
+			pthread_cond_signal(&a->wake);
 		}
 	}
 	pthread_mutex_unlock(&a->lock);

@@ -53,18 +53,12 @@ static int64_t now(void)
 	return clock_elapsed(&clock_system);
 }
 
-/* Of two waits, -1 being never. */
-static int64_t sooner(int64_t a, int64_t b)
-{
-	return a < 0 || (b >= 0 && b < a) ? b : a;
-}
-
 static void tick(struct state *st)
 {
 	int64_t wait = store_tick(st->loop->store);
 
-	wait = sooner(wait, events_tick(st->loop->events));
-	wait = sooner(wait, announcer_tick(st->loop->announcer));
+	wait = clock_sooner(wait, events_tick(st->loop->events));
+	wait = clock_sooner(wait, announcer_tick(st->loop->announcer));
 	st->working = wait == 0;
 	st->due = wait < 0 ? INT64_MAX : now() + (wait ? wait : SLICE);
 }

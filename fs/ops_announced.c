@@ -61,19 +61,20 @@ bool announced_attr(fuse_req_t req, fuse_ino_t ino)
 	return true;
 }
 
-bool announced_touch(fuse_req_t req, fuse_ino_t ino)
+/* Whether it has come to another node than it was to touch. True if it has replied. */
+static bool is_astray(fuse_req_t req, fuse_ino_t ino)
 {
-	int error;
+	int error = announcer_touched(frontend_of(req)->announcer, ino);
 
-	if (!ops_by_announcer(req)) {
-		return false;
-	}
-	error = announcer_touched(frontend_of(req)->announcer, ino);
 	if (error) {
 		fuse_reply_err(req, error);
-		return true;
 	}
-	return announced_attr(req, ino);
+	return error;
+}
+
+bool announced_touch(fuse_req_t req, fuse_ino_t ino)
+{
+	return ops_by_announcer(req) && (is_astray(req, ino) || announced_attr(req, ino));
 }
 
 bool announced_removal(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -117,14 +118,10 @@ bool announced_making(fuse_req_t req, fuse_ino_t parent, const char *name,
 
 bool announced_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	int error;
-
 	if (!ops_by_announcer(req)) {
 		return false;
 	}
-	error = announcer_touched(frontend_of(req)->announcer, ino);
-	if (error) {
-		fuse_reply_err(req, error);
+	if (is_astray(req, ino)) {
 		return true;
 	}
 	fi->fh = ANNOUNCER_HANDLE;

@@ -466,11 +466,6 @@ static int64_t sync_step(struct store *s)
 	return -1;
 }
 
-static int64_t sooner(int64_t a, int64_t b)
-{
-	return a < 0 ? b : b < 0 || a < b ? a : b;
-}
-
 int64_t store_tick(struct store *s)
 {
 	const struct deadline *d;
@@ -487,9 +482,9 @@ int64_t store_tick(struct store *s)
 			next = at > s->now.elapsed ? at - s->now.elapsed : 0;
 		}
 	}
-	next = sooner(next, lock_look_after(s));
-	next = sooner(next, sync_step(s));
-	return sooner(next, compaction_step(s));
+	next = clock_sooner(next, lock_look_after(s));
+	next = clock_sooner(next, sync_step(s));
+	return clock_sooner(next, compaction_step(s));
 }
 
 void store_listen(struct store *s, const struct store_listener *listener)

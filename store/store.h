@@ -199,7 +199,7 @@ int store_poll_fd(struct store *s);
 void store_dispatch(struct store *s);
 
 /* Does what is due by the clock: expires keys, syncs, compacts a slice (for
- * at most about a millisecond). Returns ns until it wants to be called again,
+ * a fifth of a millisecond). Returns ns until it wants to be called again,
  * 0 for at once, -1 for never. Calling it early is harmless. */
 int64_t store_tick(struct store *s);
 

@@ -574,6 +574,51 @@ class Model:
         return bool(events)
 
 
+@mount_only
+def test_another_in_its_place_is_not_told_of(m):
+    """Two namespaces change places over and over, each with a key of the same name that the kernel
+    remembers; one of the keys changes, otherwise than by writing. Nothing is told of the other."""
+    for name in ("a", "b"):
+        os.mkdir(m.path(name))
+        make(m.path(name, "k"), "1")
+    changed, other = (os.open(m.path(name, "k"), os.O_RDONLY) for name in ("a", "b"))
+    with Inotify() as i, Crew() as crew:
+        watch = i.add(m.path("a/k"), MODIFY | CLOSE_WRITE)
+        bystander = i.add(m.path("b/k"), MODIFY | CLOSE_WRITE)
+        i.settle()
+        i.read(0)
+        stop = numbers(1)
+
+        def exchange():
+            count = 0
+            while not stop[0]:
+                os.rename(m.path("a"), m.path("c"))
+                os.rename(m.path("b"), m.path("a"))
+                os.rename(m.path("c"), m.path("b"))
+                for name in ("a", "b"):
+                    os.stat(m.path(name, "k"))
+                count += 1
+            return count
+        crew.fork(exchange)
+        for n in range(1000):
+            os.setxattr(changed, "user.cubby.increment", b"1")
+        stop[0] = 1
+        check(crew.join(30)[0] > 10, "they change places")
+        os.setxattr(changed, "user.cubby.increment", b"1")
+        seen = []
+        end = time.monotonic() + 10
+        while not any(e.watch == watch and e.has(CLOSE_WRITE) for e in seen[-1:]):
+            check(time.monotonic() < end, "the last change is not told")
+            seen += i.read(0.2)
+        i.settle()
+        seen += i.read(0)
+    equal([e.words() for e in seen if e.watch == bystander], [], "of the other")
+    check(sum(e.watch == watch for e in seen) > 1, "events of what has changed")
+    equal(os.pread(other, 10, 0), b"1", "the other")
+    os.close(changed)
+    os.close(other)
+
+
 def make_anew(directory, seed, seconds, count):
     """Takes keys as soon as they can be had, in the ways that a program would."""
     rng = random.Random(seed)
