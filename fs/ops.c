@@ -43,11 +43,11 @@
 static void on_init(void *userdata, struct fuse_conn_info *conn)
 {
 	const unsigned declined = FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
-		FUSE_CAP_SPLICE_MOVE | FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_HANDLE_KILLPRIV |
-		FUSE_CAP_IOCTL_DIR | FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_ASYNC_DIO;
+		FUSE_CAP_SPLICE_MOVE | FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_READDIRPLUS |
+		FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_HANDLE_KILLPRIV | FUSE_CAP_IOCTL_DIR |
+		FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_ASYNC_DIO;
 	const unsigned wanted = FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_PARALLEL_DIROPS |
-		FUSE_CAP_POSIX_LOCKS | FUSE_CAP_FLOCK_LOCKS | FUSE_CAP_READDIRPLUS |
-		FUSE_CAP_READDIRPLUS_AUTO;
+		FUSE_CAP_POSIX_LOCKS | FUSE_CAP_FLOCK_LOCKS;
 
 	(void)userdata;
 	conn->want &= ~declined;
@@ -102,7 +102,6 @@ const struct fuse_lowlevel_ops ops_table = {
 	.flock = on_flock,
 	.opendir = on_opendir,
 	.readdir = on_readdir,
-	.readdirplus = on_readdirplus,
 	.releasedir = on_releasedir,
 	.fsyncdir = on_fsyncdir,
 	.statfs = on_statfs,
@@ -141,6 +140,17 @@ void ops_reply_walk_error(fuse_req_t req, int rc)
 	fuse_reply_err(req, error_number_of_walk(rc));
 }
 
+/* For how long the kernel may remember a name, in seconds; and attributes. */
+static double lifetime(fuse_req_t req, bool lasts)
+{
+	return lasts && announcer_works(frontend_of(req)->announcer) ? REMEMBERED : 0;
+}
+
+static double attr_lifetime(fuse_req_t req, bool lasts)
+{
+	return announcer_needs_permission() ? 0 : lifetime(req, lasts);
+}
+
 /* A reply gets through, or the connection has ended: once we have read a
  * request the kernel waits for its answer, whatever signals the caller gets. So
  * what a reply hands out (a reference, a handle) need never be taken back. */
@@ -149,8 +159,8 @@ void ops_reply_entry(fuse_req_t req, const struct stat *st, bool lasts)
 	const struct fuse_entry_param e = {
 		.ino = st->st_ino,
 		.attr = *st,
-		.entry_timeout = ops_lifetime(req, lasts),
-		.attr_timeout = ops_attr_lifetime(req, lasts),
+		.entry_timeout = lifetime(req, lasts),
+		.attr_timeout = attr_lifetime(req, lasts),
 	};
 
 	fuse_reply_entry(req, &e);
@@ -158,17 +168,7 @@ void ops_reply_entry(fuse_req_t req, const struct stat *st, bool lasts)
 
 void ops_reply_attr(fuse_req_t req, const struct stat *st, bool lasts)
 {
-	fuse_reply_attr(req, st, ops_attr_lifetime(req, lasts));
-}
-
-double ops_lifetime(fuse_req_t req, bool lasts)
-{
-	return lasts && announcer_works(frontend_of(req)->announcer) ? REMEMBERED : 0;
-}
-
-double ops_attr_lifetime(fuse_req_t req, bool lasts)
-{
-	return announcer_needs_permission() ? 0 : ops_lifetime(req, lasts);
+	fuse_reply_attr(req, st, attr_lifetime(req, lasts));
 }
 
 /* A name that was made. */
@@ -177,7 +177,7 @@ static void reply_made(fuse_req_t req, const struct stat *st, bool lasts)
 	const struct fuse_entry_param e = {
 		.ino = st->st_ino,
 		.attr = *st,
-		.entry_timeout = ops_lifetime(req, lasts),
+		.entry_timeout = lifetime(req, lasts),
 	};
 
 	fuse_reply_entry(req, &e);

@@ -63,9 +63,6 @@ void ops_reply_walk_error(fuse_req_t req, int rc);
 /* `lasts`: the kernel may remember it, as store_lookup says. */
 void ops_reply_entry(fuse_req_t req, const struct stat *st, bool lasts);
 void ops_reply_attr(fuse_req_t req, const struct stat *st, bool lasts);
-/* For how long the kernel may remember a name, in seconds; and attributes. */
-double ops_lifetime(fuse_req_t req, bool lasts);
-double ops_attr_lifetime(fuse_req_t req, bool lasts);
 
 struct store_reply ops_then_entry(fuse_req_t req);
 struct store_reply ops_then_status(fuse_req_t req);
@@ -141,8 +138,6 @@ struct store_reply ops_then_unlock(fuse_req_t req, fuse_ino_t ino, uint64_t owne
 /* ops_directory.c */
 void on_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void on_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
-	struct fuse_file_info *fi);
-void on_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 	struct fuse_file_info *fi);
 void on_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void on_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);

@@ -36,20 +36,17 @@ void on_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 /* One page of a listing. */
 struct page {
 	fuse_req_t req;
-	bool plus; /* with attributes, as lookups of all the names */
 	char *data;
 	size_t size;
 	size_t capacity;
 };
 
-static bool append(struct page *page, const char *name, const struct fuse_entry_param *e,
-	uint64_t cookie)
+static bool add(struct page *page, const char *name, uint64_t ino, mode_t mode, uint64_t cookie)
 {
-	char *at = page->data + page->size;
+	const struct stat st = {.st_ino = ino, .st_mode = mode};
 	size_t left = page->capacity - page->size;
-	size_t need = page->plus ?
-		fuse_add_direntry_plus(page->req, at, left, name, e, (off_t)cookie) :
-		fuse_add_direntry(page->req, at, left, name, &e->attr, (off_t)cookie);
+	size_t need = fuse_add_direntry(
+		page->req, page->data + page->size, left, name, &st, (off_t)cookie);
 
 	if (need > left) {
 		return false;
@@ -58,36 +55,8 @@ static bool append(struct page *page, const char *name, const struct fuse_entry_
 	return true;
 }
 
-/* A name alone: one that the kernel is to look up itself. */
-static bool add(struct page *page, const char *name, uint64_t ino, mode_t mode, uint64_t cookie)
-{
-	const struct fuse_entry_param e = {.attr = {.st_ino = ino, .st_mode = mode}};
-
-	return append(page, name, &e, cookie);
-}
-
-/* As the answer to its lookup. */
-static bool add_node(struct page *page, const char *name, uint64_t ino, uint64_t cookie)
-{
-	struct store_caller caller = ops_caller(page->req);
-	struct fuse_entry_param e = {.ino = ino};
-	bool lasts;
-
-	if (store_getattr(store_of(page->req), &caller, ino, &e.attr, &lasts)) {
-		return true; /* it has just expired */
-	}
-	e.entry_timeout = ops_lifetime(page->req, lasts);
-	e.attr_timeout = ops_attr_lifetime(page->req, lasts);
-	if (!append(page, name, &e, cookie)) {
-		return false;
-	}
-	store_remember(store_of(page->req), ino);
-	return true;
-}
-
 static bool add_name(void *arg, const struct store_name *name)
 {
-	struct page *page = arg;
 	char text[STORE_NAME_MAX + 1];
 
 	if (name->name.size > STORE_NAME_MAX) {
@@ -95,10 +64,7 @@ static bool add_name(void *arg, const struct store_name *name)
 	}
 	memcpy(text, name->name.data, name->name.size);
 	text[name->name.size] = 0;
-	if (page->plus && !control_owns(name->ino)) {
-		return add_node(page, text, name->ino, name->cookie + OWN_COOKIES);
-	}
-	return add(page, text, name->ino, name->mode, name->cookie + OWN_COOKIES);
+	return add(arg, text, name->ino, name->mode, name->cookie + OWN_COOKIES);
 }
 
 static int fill(struct page *page, fuse_ino_t ino, uint64_t offset)
@@ -128,31 +94,19 @@ static int fill(struct page *page, fuse_ino_t ino, uint64_t offset)
 	return store_readdir(fe->store, &caller, ino, offset - OWN_COOKIES, add_name, page);
 }
 
-static void reply_page(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, bool plus)
+void on_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+	struct fuse_file_info *fi)
 {
 	_cleanup_free_ char *data = malloc(size);
-	struct page page = {.req = req, .plus = plus, .data = data, .capacity = size};
+	struct page page = {.req = req, .data = data, .capacity = size};
 	int r = data ? fill(&page, ino, (uint64_t)offset) : -ENOMEM;
 
+	(void)fi;
 	if (r) {
 		ops_reply_error(req, r);
 	} else {
 		fuse_reply_buf(req, page.data, page.size);
 	}
-}
-
-void on_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
-	struct fuse_file_info *fi)
-{
-	(void)fi;
-	reply_page(req, ino, size, offset, false);
-}
-
-void on_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
-	struct fuse_file_info *fi)
-{
-	(void)fi;
-	reply_page(req, ino, size, offset, true);
 }
 
 void on_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)

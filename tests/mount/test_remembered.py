@@ -117,21 +117,6 @@ def test_who_is_asked(m):
     wait_for(is_forgotten, 5, "a key that ends by itself, and is not remembered")
 
 
-@mount_only
-@options("debug")
-def test_a_listing_brings_the_attributes(m):
-    os.mkdir(m.path("d"))
-    for i in range(20):
-        make(m.path("d", "k%d" % i))
-    subprocess.run(["sh", "-c", "echo 2 > /proc/sys/vm/drop_caches"], check=True)
-    names = os.listdir(m.path("d"))
-    os.stat(m.path("d", names[0]))      # from here on the kernel knows what is wanted
-    os.listdir(m.path("d"))
-    with asks(m):
-        for name in names:
-            equal(os.stat(m.path("d", name)).st_size, 1)
-
-
 def bind(source, target):
     subprocess.run(["mount", "--bind", source, target], check=True)
 
