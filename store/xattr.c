@@ -342,6 +342,15 @@ static int plan_release(struct op *op)
 	return plan_held(op, CHANGE_REMOVE, &c, &e);
 }
 
+/* The kernel may still have the name, if it has become a lock just now by a rename. Where nobody has
+ * the node open, it is not to be found by that any more. */
+static void released(struct op *op)
+{
+	struct node *n = op->node;
+
+	n->is_expired |= n->nlink == 0 && node_n_open(n) == 0;
+}
+
 static void act_on_lock(struct store *s, const struct store_caller *caller, struct node *n,
 	struct bytes value, bool release, struct store_reply reply)
 {
@@ -355,6 +364,7 @@ static void act_on_lock(struct store *s, const struct store_caller *caller, stru
 	op = op_create(s, caller, release ? plan_release : plan_refresh, n, NULL, NULL, reply);
 	if (op) {
 		op->revision = token;
+		op->applied = release ? released : NULL;
 		op->announces = release;
 		op->notice = STORE_NOTICE_REMOVED;
 		op_submit(op);

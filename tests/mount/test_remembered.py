@@ -235,6 +235,22 @@ def test_what_is_moved_to_where_all_ends(m):
 
 
 @mount_only
+def test_a_lock_that_is_released_at_once(m):
+    """A key that is remembered becomes a lock by a rename, and is released before its name has been
+    looked up anew."""
+    for i in range(500):
+        key, lock = m.path("k%d" % i), m.path("locks/l%d" % i)
+        make(key)
+        agree(key)
+        equal(LIBC.renameat2(AT_FDCWD, os.fsencode(key), AT_FDCWD, os.fsencode(lock), 1), 0,
+              "renameat2")
+        os.setxattr(lock, "user.cubby.release", os.getxattr(lock, "user.cubby.token"))
+        for look in (os.stat, lambda p: os.close(os.open(p, os.O_RDONLY))):
+            with raises(errno.ENOENT, "lock %d" % i):
+                look(lock)
+
+
+@mount_only
 def test_a_mount_on_a_key_stays(m):
     """What is remembered no more is asked for, and not dropped together with what is mounted on
     it."""
