@@ -9,7 +9,11 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define FIRST_CAPACITY 16
+#define FIRST_CAPACITY 4
+/* Buckets for an item that index_trim leaves; and how many it gives up at once, if an
+ * index_expect has expected too much. */
+#define MOST_BUCKETS 2
+#define TRIM_MOST 16
 
 int index_init(struct index *x, uint32_t (*hash)(const struct indexed *item))
 {
@@ -99,6 +103,36 @@ void index_remove(struct index *x, struct indexed *item, uint32_t hash)
 		*at = item->next;
 		item->next = 0;
 		x->n_items--;
+	}
+}
+
+/* Undoes the last split_one. */
+static void merge_one(struct index *x)
+{
+	size_t last = x->n_buckets - 1;
+	slab_ref *into = &x->buckets[last & (linear_hash_mask(x->n_buckets) >> 1)];
+	slab_ref *end = &x->buckets[last], *buckets;
+
+	while (*end) {
+		end = &((struct indexed *)slab_at(*end))->next;
+	}
+	*end = *into;
+	*into = x->buckets[last];
+	x->n_buckets = last;
+	if (x->capacity > FIRST_CAPACITY && x->n_buckets <= x->capacity / 4) {
+		buckets = realloc(x->buckets, x->capacity / 2 * sizeof(slab_ref));
+		if (buckets) {
+			x->buckets = buckets;
+			x->capacity /= 2;
+		}
+	}
+}
+
+void index_trim(struct index *x)
+{
+	for (unsigned i = 0; i < TRIM_MOST && x->n_buckets > 1 &&
+			     x->n_buckets > MOST_BUCKETS * x->n_items; i++) {
+		merge_one(x);
 	}
 }
 

@@ -3,7 +3,7 @@
 
 /* base/table.h's linear hashing once more, for objects of base/slab.h: a bucket and a link
  * take four bytes each, and hashes are not kept but made again when a bucket is split. It
- * never pauses, whatever its size, and never shrinks.
+ * never pauses, whatever its size, and shrinks only if it is told to.
  *
  * It owns its bucket array and nothing else. An item begins with a struct indexed. */
 #pragma once
@@ -33,6 +33,11 @@ void index_expect(struct index *x, size_t n);
 /* Never fails: without memory to grow, chains get longer. */
 void index_insert(struct index *x, struct indexed *item, uint32_t hash);
 void index_remove(struct index *x, struct indexed *item, uint32_t hash);
+
+/* After an index_remove: gives up some buckets, if there are more than two for an item. Called
+ * after each, it keeps a table as small as what is in it; but items move to lower buckets, so
+ * index_bucket's promise is void. */
+void index_trim(struct index *x);
 
 /* What is in the bucket of a hash, the caller tells which is meant: the first item, and the
  * one after; NULL at the end. */

@@ -43,6 +43,7 @@ enum keep_kind {
 	KEEP_MAPPED,
 	KEEP_JOB,
 	KEEP_ANNOUNCER,
+	KEEP_HASH_KEY,
 };
 
 /* The memory that a keep is in: a descriptor, which survives an exec(3) only if that is

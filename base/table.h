@@ -9,6 +9,8 @@
  * equal hashes are told apart by the caller, who walks the bucket. */
 #pragma once
 
+#include "base/hash.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -41,7 +43,3 @@ struct table_link *table_next(const struct table_link *link);
  * each item that stays in the table at least once, whatever is inserted or
  * removed between two buckets. */
 struct table_link *table_bucket(const struct table *t, size_t bucket);
-
-/* A mixed 32-bit hash of bytes (and of a number that seeds it). */
-uint32_t hash_bytes(uint64_t seed, const void *data, size_t size);
-uint32_t hash_number(uint64_t n);

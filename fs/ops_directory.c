@@ -3,7 +3,7 @@
 
 /* The reading of a namespace keeps nothing between two calls: the position is
  * the store's cookie, moved up by two for `.` and `..`. It stays good while
- * names come and go, and over a seekdir(3). */
+ * names come and go, over a seekdir(3), and for another worker. */
 
 #include "base/cleanup.h"
 #include "fs/control.h"

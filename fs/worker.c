@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/keep.h"
 #include "base/log.h"
 #include "base/mountinfo.h"
@@ -304,6 +305,23 @@ static int run(const struct worker *w, struct frontend *fe)
 	return status;
 }
 
+/* The key of all hashes, which listings that are under way go by: the first worker's. */
+static int take_hash_key(struct keep *keep)
+{
+	unsigned char fresh[HASH_KEY_SIZE];
+	struct bytes key;
+
+	if (!keep_find(keep, KEEP_HASH_KEY, 0, &key) || key.size != sizeof(fresh)) {
+		if (getentropy(fresh, sizeof(fresh)) < 0) {
+			return -errno;
+		}
+		key = bytes_of(fresh, sizeof(fresh));
+		keep_put(keep, KEEP_HASH_KEY, 0, key);
+	}
+	hash_set_key((const unsigned char *)key.data);
+	return 0;
+}
+
 int worker_run(const struct worker *w)
 {
 	struct frontend fe = {.store = NULL};
@@ -328,6 +346,7 @@ int worker_run(const struct worker *w)
 		return STATUS_NOT_STARTED;
 	}
 	r = keep_open(&fe.keep, LINK_KEEP_FD);
+	r = r || keep_is_broken(fe.keep) ? r : take_hash_key(fe.keep);
 	if (r == 0 && !w->foreground && keep_find(fe.keep, KEEP_INIT, 0, &init)) {
 		daemon_detach(); /* the terminal is gone already */
 	}

@@ -195,7 +195,7 @@ static struct entry *name_node(const struct context *x, const struct place *plac
 	if (!parent || !node_is_directory(parent)) {
 		return NULL;
 	}
-	e = tree_entry(x->t, parent, name);
+	e = tree_entry(parent, name);
 	if (e && entry_node(e) == n) {
 		return e;
 	}
@@ -425,7 +425,7 @@ static struct entry *entry_of(const struct context *x, const struct place *place
 	struct node *n;
 
 	if (parent && node_is_directory(parent)) {
-		e = tree_entry(x->t, parent, place_name(place));
+		e = tree_entry(parent, place_name(place));
 		if (e && entry_node(e)->ino == ino) {
 			return e;
 		}
@@ -477,7 +477,7 @@ static void apply_remove(const struct context *x, const struct change *c)
 		return;
 	}
 	if (n && node_is_directory(n) && node_directory(n)->hint &&
-		node_directory(n)->n_live == 0) {
+		directory_size(node_directory(n)) == 0) {
 		tree_collect(x->t, n); /* a stand-in whose end has come */
 	}
 }
@@ -529,7 +529,7 @@ static void apply_rename(const struct context *x, const struct change *c, struct
 		x->t->unresolved++;
 		return;
 	}
-	old = tree_entry(x->t, parent, entry_name(p->entry));
+	old = tree_entry(parent, entry_name(p->entry));
 	if (old == from) {
 		return;
 	}
@@ -552,7 +552,7 @@ static void apply_exchange(const struct context *x, const struct change *c, stru
 	struct entry *a = entry_of(x, &c->place, c->ino);
 	struct node *parent = tree_node(x->t, c->to.parent);
 	struct entry *b = parent && p->entry && node_is_directory(parent) ?
-		tree_entry(x->t, parent, entry_name(p->entry)) : NULL;
+		tree_entry(parent, entry_name(p->entry)) : NULL;
 	struct node *a_parent;
 
 	if (!a || !b || !p->entry2 || a == b || entry_parent(a)->ino != c->place.parent ||
@@ -665,7 +665,7 @@ static int restore_above(struct tree *t, struct node *parent, struct bytes name,
 	struct node *n = node_create(t->next_ino, S_IFDIR | 0755);
 	struct entry *e = n ? entry_create(name) : NULL;
 
-	if (!e || tree_reserve(parent, 1)) {
+	if (!e || tree_reserve(parent)) {
 		entry_destroy(e);
 		node_destroy(n);
 		return -ENOMEM;
@@ -698,7 +698,7 @@ static int restore(struct tree *t, struct node *n)
 			rest = component;
 			break;
 		}
-		e = tree_entry(t, parent, component);
+		e = tree_entry(parent, component);
 		if (!e && place_name_is_possible(component) && t->next_ino < INO_LIMIT) {
 			rc = restore_above(t, parent, component, n, &parent);
 			if (rc) {
@@ -714,12 +714,12 @@ static int restore(struct tree *t, struct node *n)
 	rest = place_name(&(struct place){.path = rest});
 	rc = buffer_append(&name, rest.data, rest.size);
 	for (unsigned i = 0; rc == 0 && (!place_name_is_possible(buffer_bytes(&name)) ||
-				       tree_entry(t, parent, buffer_bytes(&name))); i++) {
+				       tree_entry(parent, buffer_bytes(&name))); i++) {
 		name.size = rest.size < STORE_NAME_MAX - 32 ? rest.size : STORE_NAME_MAX - 32;
 		rc = buffer_printf(&name, i ? "~%llu~%u" : "~%llu", (unsigned long long)n->ino, i);
 	}
 	if (rc == 0) {
-		rc = tree_reserve(parent, 1);
+		rc = tree_reserve(parent);
 	}
 	e = rc == 0 ? entry_create(buffer_bytes(&name)) : NULL;
 	if (!e) {
@@ -767,7 +767,7 @@ static int list_stand_ins(struct tree *t, struct node ***out, size_t *n_out)
 			if (!node_is_directory(n) || !node_directory(n)->hint) {
 				continue;
 			}
-			if (node_directory(n)->n_live == 0) {
+			if (directory_size(node_directory(n)) == 0) {
 				tree_collect(t, n);
 				continue;
 			}

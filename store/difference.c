@@ -128,7 +128,7 @@ static void note_below(struct look *x, const struct node *directory, size_t path
 	struct buffer *paths = &x->d->paths;
 
 	for (struct entry *e = tree_next(directory, 0); e && !x->d->failed;
-		e = tree_next(directory, entry_cookie(e))) {
+		e = tree_following(e)) {
 		unsigned own = flags & ~LEFT_EXPIRED;
 		size_t start = paths->size;
 		size_t end;
@@ -191,7 +191,7 @@ static const struct entry *entry_at(const struct look *x, const struct place *pl
 {
 	const struct node *parent = tree_node(x->t, place->parent);
 
-	return parent && node_is_directory(parent) ? tree_entry(x->t, parent, place_name(place)) :
+	return parent && node_is_directory(parent) ? tree_entry(parent, place_name(place)) :
 						     NULL;
 }
 
@@ -275,7 +275,7 @@ static const struct node *resolve(const struct tree *t, struct bytes path)
 		const char *slash = memchr(path.data, '/', path.size);
 		size_t size = slash ? (size_t)(slash - path.data) : path.size;
 		const struct entry *e = node_is_directory(n) ?
-			tree_entry(t, n, bytes_of(path.data, size)) : NULL;
+			tree_entry(n, bytes_of(path.data, size)) : NULL;
 
 		if (!e) {
 			return NULL;

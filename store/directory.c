@@ -1,204 +1,190 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 The cubbyfs authors */
 
-/* Names are sorted by cookie, because they are only ever added at the end. They are in groups,
- * each of which knows the least cookie that can be in it: a name takes four bytes, one is found
- * without a look at others but those of its group, and one that goes moves no more than its group.
- * A group that has become empty stays, as a signpost. When half of the room is not used, the
- * names are put together again. */
+/* A bucket of the table has the hashes with the same lowest bits: read backwards, a range of
+ * places. To split it is to halve the range. So a listing goes from range to range, and in each
+ * takes the next place that is in its bucket. */
 #include "store/directory.h"
 
+#include "base/cleanup.h"
+#include "base/hash.h"
+#include "base/linear_hash.h"
 #include "store/node.h"
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
-#define GROUP 61
-#define FIRST_CAPACITY 4
+/* Places are from 1 to 2^62: an off_t, with some to spare for the front end. */
+#define PLACE_BITS 62
+#define LAST_PLACE (UINT64_C(1) << PLACE_BITS)
 
-struct directory_group {
-	uint64_t first; /* cookie; those in it are not below, those in the one before are */
-	uint32_t n;
-	slab_ref entries[GROUP]; /* in the last group as many as there is room for */
-};
+static struct entry *entry_of(struct indexed *item)
+{
+	return container_of(item, struct entry, by_name);
+}
+
+static uint64_t hash_of_name(struct bytes name)
+{
+	return hash_bytes(name.data, name.size);
+}
+
+static uint32_t hash_of_entry(const struct indexed *item)
+{
+	return (uint32_t)hash_of_name(entry_name(container_of(item, const struct entry, by_name)));
+}
 
 struct directory *directory_create(void)
 {
-	struct directory *d = slab_allocate(sizeof(*d));
-
-	if (d) {
-		d->next_cookie = 1;
-	}
-	return d;
+	return slab_allocate(sizeof(struct directory));
 }
 
 void directory_destroy(struct directory *d)
 {
 	if (d) {
 		policy_destroy(d->policy);
-		free(d->groups);
+		index_finish(&d->names);
 		free(d->hint);
 		slab_free(d, sizeof(*d));
 	}
 }
 
-static struct entry *entry_at(const struct directory_group *g, uint32_t i)
+/* --- places -------------------------------------------------------------- */
+
+/* Swaps the neighbouring groups of so many bits; `low` has the lower one of each pair. */
+static uint64_t swap(uint64_t bits, unsigned by, uint64_t low)
 {
-	return slab_at(g->entries[i]);
+	return (bits & low) << by | (bits >> by & low);
 }
 
-/* --- looking ------------------------------------------------------------- */
-
-/* How many groups begin at or before a cookie. */
-static size_t groups_before(const struct directory *d, uint64_t cookie)
+static uint64_t backwards(uint64_t bits)
 {
-	size_t low = 0, high = d->n_groups;
+	bits = swap(bits, 1, UINT64_C(0x5555555555555555));
+	bits = swap(bits, 2, UINT64_C(0x3333333333333333));
+	bits = swap(bits, 4, UINT64_C(0x0f0f0f0f0f0f0f0f));
+	return __builtin_bswap64(bits);
+}
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
+static uint64_t place_of_hash(uint64_t hash)
+{
+	return (backwards(hash) >> (64 - PLACE_BITS)) + 1;
+}
 
-		if (d->groups[middle].first <= cookie) {
-			low = middle + 1;
-		} else {
-			high = middle;
+static uint64_t place_of(const struct entry *e)
+{
+	return place_of_hash(hash_of_name(entry_name(e)));
+}
+
+/* A hash that has the place, but for the highest bits. */
+static uint32_t hash_at(uint64_t place)
+{
+	return (uint32_t)backwards((place - 1) << (64 - PLACE_BITS));
+}
+
+/* The last place of those whose hashes end like the one of this place, where so many bits tell
+ * buckets apart. */
+static uint64_t end_of_range(uint64_t place, size_t mask)
+{
+	unsigned bits = (unsigned)__builtin_popcountl(mask);
+
+	return ((place - 1) | ((LAST_PLACE >> bits) - 1)) + 1;
+}
+
+static struct entry *same_place(struct indexed *item, uint64_t place)
+{
+	while (item && place_of(entry_of(item)) != place) {
+		item = index_next(item);
+	}
+	return item ? entry_of(item) : NULL;
+}
+
+/* The next one in the bucket that has the same place. */
+static struct entry *twin(const struct entry *e)
+{
+	struct indexed *rest = index_next(&e->by_name);
+
+	return rest ? same_place(rest, place_of(e)) : NULL;
+}
+
+struct entry *directory_next(struct directory *d, uint64_t cookie)
+{
+	uint64_t from = cookie < d->low ? d->low : cookie + 1, best = 0;
+	size_t mask = linear_hash_mask(d->names.n_buckets);
+	struct entry *found = NULL;
+
+	if (d->names.n_items == 0 || cookie >= LAST_PLACE) {
+		return NULL;
+	}
+	for (uint64_t at = from; !found && at <= LAST_PLACE; at = end_of_range(at, mask) + 1) {
+		for (struct indexed *item = index_first(&d->names, hash_at(at)); item;
+			item = index_next(item)) {
+			uint64_t place = place_of(entry_of(item));
+
+			if (place >= from && (!found || place < best)) {
+				found = entry_of(item);
+				best = place;
+			}
 		}
 	}
-	return low;
+	if (found && from == d->low) {
+		d->low = best;
+	}
+	return found;
 }
 
-/* The place in a group of the first entry after a cookie. */
-static uint32_t place_after(const struct directory_group *g, uint64_t cookie)
+struct entry *directory_after(struct directory *d, const struct entry *e)
 {
-	uint32_t low = 0, high = g->n;
+	struct entry *other = twin(e);
 
-	while (low < high) {
-		uint32_t middle = low + (high - low) / 2;
-
-		if (entry_cookie(entry_at(g, middle)) <= cookie) {
-			low = middle + 1;
-		} else {
-			high = middle;
-		}
-	}
-	return low;
+	return other ? other : directory_next(d, place_of(e));
 }
 
-struct entry *directory_next(const struct directory *d, uint64_t cookie)
+uint64_t directory_cookie(const struct entry *e)
 {
-	size_t i = groups_before(d, cookie);
-	uint32_t place = i > 0 ? place_after(&d->groups[i - 1], cookie) : 0;
-
-	if (i > 0 && place < d->groups[i - 1].n) {
-		return entry_at(&d->groups[i - 1], place);
-	}
-	while (i < d->n_groups && d->groups[i].n == 0) {
-		i++;
-	}
-	return i < d->n_groups ? entry_at(&d->groups[i], 0) : NULL;
+	return place_of(e) - (twin(e) != NULL);
 }
 
-struct entry *directory_last(const struct directory *d)
-{
-	size_t i = d->n_groups;
+/* --- names --------------------------------------------------------------- */
 
-	while (i > 0 && d->groups[i - 1].n == 0) {
-		i--;
+struct entry *directory_find(const struct directory *d, struct bytes name)
+{
+	struct indexed *item = NULL;
+
+	if (d->names.n_items > 0) {
+		item = index_first(&d->names, (uint32_t)hash_of_name(name));
 	}
-	return i > 0 ? entry_at(&d->groups[i - 1], d->groups[i - 1].n - 1) : NULL;
+	while (item && !bytes_equal(entry_name(entry_of(item)), name)) {
+		item = index_next(item);
+	}
+	return item ? entry_of(item) : NULL;
 }
 
-size_t directory_size(const struct directory *d)
+void directory_prefetch(const struct directory *d, struct bytes name, bool near)
 {
-	return d->n_groups * GROUP;
+	if (d->names.n_items == 0) {
+		return;
+	}
+	if (near) {
+		index_prefetch_first(&d->names, (uint32_t)hash_of_name(name));
+	} else {
+		index_prefetch(&d->names, (uint32_t)hash_of_name(name));
+	}
 }
 
-/* --- changing ------------------------------------------------------------ */
-
-/* Of a group with room for n. */
-static size_t group_bytes(size_t n)
+int directory_reserve(struct directory *d)
 {
-	return offsetof(struct directory_group, entries) + n * sizeof(slab_ref);
-}
-
-static size_t bytes_for(size_t capacity)
-{
-	size_t rest = capacity % GROUP;
-
-	return capacity / GROUP * sizeof(struct directory_group) + (rest ? group_bytes(rest) : 0);
-}
-
-int directory_reserve(struct directory *d, size_t n)
-{
-	size_t used = d->n_groups ? (d->n_groups - 1) * GROUP + d->groups[d->n_groups - 1].n : 0;
-	size_t capacity = d->capacity ? d->capacity : FIRST_CAPACITY;
-	struct directory_group *groups;
-
-	if (used + n <= d->capacity) {
-		return 0;
-	}
-	while (capacity < used + n) {
-		capacity *= 2;
-	}
-	groups = realloc(d->groups, bytes_for(capacity));
-	if (!groups) {
-		return -ENOMEM;
-	}
-	d->groups = groups;
-	d->capacity = capacity;
-	return 0;
-}
-
-/* At the end. */
-static void put(struct directory *d, struct entry *e)
-{
-	struct directory_group *g = d->n_groups ? &d->groups[d->n_groups - 1] : NULL;
-
-	if (!g || g->n == GROUP) {
-		g = &d->groups[d->n_groups++];
-		g->first = entry_cookie(e);
-		g->n = 0;
-	}
-	g->entries[g->n++] = slab_ref_of(e);
+	return d->names.n_buckets > 0 ? 0 : index_init(&d->names, hash_of_entry);
 }
 
 void directory_add(struct directory *d, struct entry *e)
 {
-	e->cookie_low = (uint32_t)d->next_cookie;
-	e->cookie_high = (uint16_t)(d->next_cookie >> 32);
-	d->next_cookie++;
-	d->n_live++;
-	put(d, e);
+	uint64_t hash = hash_of_name(entry_name(e)), place = place_of_hash(hash);
+
+	d->low = d->names.n_items == 0 || place < d->low ? place : d->low;
+	index_insert(&d->names, &e->by_name, (uint32_t)hash);
 }
 
-static void close_up(struct directory *d)
+void directory_remove(struct directory *d, struct entry *e)
 {
-	size_t n_groups = d->n_groups;
-
-	d->n_groups = 0;
-	for (size_t i = 0; i < n_groups; i++) {
-		/* What is put is never ahead of what is taken, but may be in its group. */
-		struct directory_group from;
-
-		memcpy(&from, &d->groups[i], group_bytes(d->groups[i].n));
-		for (uint32_t k = 0; k < from.n; k++) {
-			put(d, entry_at(&from, k));
-		}
-	}
-}
-
-void directory_remove(struct directory *d, const struct entry *e)
-{
-	struct directory_group *g = &d->groups[groups_before(d, entry_cookie(e)) - 1];
-	uint32_t place = place_after(g, entry_cookie(e)) - 1;
-
-	g->n--;
-	memmove(g->entries + place, g->entries + place + 1, (g->n - place) * sizeof(slab_ref));
-	d->n_live--;
-	while (d->n_groups > 0 && d->groups[d->n_groups - 1].n == 0) {
-		d->n_groups--;
-	}
-	if (d->n_groups > 1 && d->n_live < d->n_groups * GROUP / 2) {
-		close_up(d);
-	}
+	index_remove(&d->names, &e->by_name, hash_of_entry(&e->by_name));
+	index_trim(&d->names);
 }

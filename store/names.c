@@ -524,12 +524,12 @@ int store_readdir(struct store *s, const struct store_caller *caller, uint64_t i
 		return STORE_NOT_DIRECTORY;
 	}
 	store_now(s);
-	for (e = tree_next(dir, cookie); e; e = tree_next(dir, entry_cookie(e))) {
+	for (e = tree_next(dir, cookie); e; e = tree_following(e)) {
 		struct store_name name = {
 			.name = entry_name(e),
 			.ino = entry_node(e)->ino,
 			.mode = entry_node(e)->mode,
-			.cookie = entry_cookie(e),
+			.cookie = directory_cookie(e),
 		};
 
 		if (tree_alive(&s->tree, e, s->now.elapsed) && !fn(arg, &name)) {

@@ -252,11 +252,6 @@ uint32_t node_hash(uint64_t ino)
 	return hash_number(ino >> 4) << 4 | (uint32_t)(ino & 15);
 }
 
-uint32_t entry_hash(uint64_t parent, struct bytes name)
-{
-	return hash_bytes(parent, name.data, name.size);
-}
-
 static size_t entry_size(size_t name_size)
 {
 	return offsetof(struct entry, name) + name_size;

@@ -97,14 +97,12 @@ struct node {
 struct entry {
 	struct indexed by_name;
 	slab_ref parent_ref, node_ref;
-	uint32_t cookie_low;
-	uint16_t cookie_high;
 	uint8_t name_size;
 	bool has_deadline;
 	char name[];
 };
 
-_Static_assert(sizeof(struct node) == 72 && offsetof(struct entry, name) == 20,
+_Static_assert(sizeof(struct node) == 72 && offsetof(struct entry, name) == 14,
 	"what a key costs is reckoned with");
 
 /* Limits of the above. See REVISION_LIMIT, VERSION_LIMIT too. */
@@ -123,9 +121,8 @@ void node_shed(struct node *n);
 struct entry *entry_create(struct bytes name);
 void entry_destroy(struct entry *e);
 
-/* Hashes of the tree's two indexes. */
+/* The hash of the tree's index. */
 uint32_t node_hash(uint64_t ino);
-uint32_t entry_hash(uint64_t parent, struct bytes name);
 
 /* --- a node --------------------------------------------------------------- */
 
@@ -267,11 +264,6 @@ static inline struct node *entry_parent(const struct entry *e)
 static inline struct node *entry_node(const struct entry *e)
 {
 	return slab_at(e->node_ref);
-}
-
-static inline uint64_t entry_cookie(const struct entry *e)
-{
-	return (uint64_t)e->cookie_high << 32 | e->cookie_low;
 }
 
 /* --- extended attributes --------------------------------------------------------- */

@@ -189,7 +189,7 @@ int op_new_place(struct op *op, const struct node *parent, struct bytes name, st
 
 int op_clear(struct op *op, const struct node *parent, struct bytes name)
 {
-	struct entry *e = tree_entry(&op->s->tree, parent, name);
+	struct entry *e = tree_entry(parent, name);
 	struct change *c;
 
 	if (!e || tree_alive(&op->s->tree, e, op->s->now.elapsed)) {

@@ -158,13 +158,13 @@ static int prepare_name(struct tree *t, const struct transition *tr,
 	if (expiry_reserve(&t->expiry, names_added(tr))) {
 		return -ENOMEM;
 	}
-	e = tree_entry(t, parent, name);
+	e = tree_entry(parent, name);
 	/* A change before this one may take it away first. */
 	if (e && entry_node(e)->ino == ino && i == 0) {
 		return 0;
 	}
 	*out = entry_create(name);
-	if (!*out || tree_reserve(parent, names_added(tr))) {
+	if (!*out || tree_reserve(parent)) {
 		return -ENOMEM;
 	}
 	return prepare_node_names(t, tr, prepared, i);
@@ -246,7 +246,7 @@ static int prepare_links(struct tree *t, const struct transition *tr, size_t i,
 		if (l->lock.token) {
 			p->links[k].lock = lock_create(&l->lock);
 		}
-		if (rc || (parent && tree_reserve(parent, names_added(tr))) ||
+		if (rc || (parent && tree_reserve(parent)) ||
 			!p->links[k].entry || (l->lock.token && !p->links[k].lock)) {
 			return -ENOMEM;
 		}

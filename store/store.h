@@ -331,9 +331,9 @@ void store_rename(struct store *s, const struct store_caller *caller, uint64_t p
 	const char *name, uint64_t to_parent, const char *to_name, unsigned flags,
 	struct store_reply reply);
 
-/* Calls fn for each name after `cookie` (0: from the start) in the order of
- * their making, until it returns false. Cookies stay good while names come
- * and go. */
+/* Calls fn for each name after `cookie` (0: from the start) in the order of their hashes (see
+ * store/directory.h), until it returns false. Cookies stay good while names come and go, and
+ * in any other store of the same names, as long as the key of base/hash.h is the same. */
 struct store_name {
 	struct bytes name;
 	uint64_t ino;

@@ -26,7 +26,7 @@ static const struct entry *lowest(const struct entry *e)
 {
 	const struct entry *child;
 
-	while (node_is_directory(entry_node(e)) && (child = tree_last(entry_node(e)))) {
+	while (node_is_directory(entry_node(e)) && (child = tree_next(entry_node(e), 0))) {
 		e = child;
 	}
 	return e;
@@ -64,7 +64,7 @@ static int plan_sweep_name(struct op *op)
 	if (store_namespace(op->s, op->parent, &parent)) {
 		return OP_NOTHING;
 	}
-	e = tree_entry(&op->s->tree, parent, bytes_of_string(op->name));
+	e = tree_entry(parent, bytes_of_string(op->name));
 	return e && !tree_alive(&op->s->tree, e, op->moment.elapsed) ? plan_end(op, e) : OP_NOTHING;
 }
 
@@ -126,7 +126,7 @@ void store_sweep_name(struct store *s, uint64_t parent, const char *name)
 		return;
 	}
 	store_now(s);
-	e = tree_entry(&s->tree, dir, bytes_of_string(name));
+	e = tree_entry(dir, bytes_of_string(name));
 	if (!e || tree_alive(&s->tree, e, s->now.elapsed)) {
 		return;
 	}

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 The cubbyfs authors */
 
-/* Where things are: nodes by number, entries by namespace and name, both in
- * indexes that never pause to grow. What is in a namespace, in the order of its making, the
- * namespace knows (directory.c). */
+/* Where things are: nodes by number, in an index that never pauses to grow; names in their
+ * namespaces (directory.c). */
 #include "store/tree.h"
 
 #include "base/cleanup.h"
@@ -26,13 +25,6 @@ static uint32_t hash_of_node(const struct indexed *item)
 	return node_hash(container_of(item, const struct node, by_ino)->ino);
 }
 
-static uint32_t hash_of_entry(const struct indexed *item)
-{
-	const struct entry *e = container_of(item, const struct entry, by_name);
-
-	return entry_hash(entry_parent(e)->ino, entry_name(e));
-}
-
 /* --- looking ----------------------------------------------------------- */
 
 struct node *tree_node(const struct tree *t, uint64_t ino)
@@ -45,19 +37,9 @@ struct node *tree_node(const struct tree *t, uint64_t ino)
 	return item ? node_of(item) : NULL;
 }
 
-struct entry *tree_entry(const struct tree *t, const struct node *parent, struct bytes name)
+struct entry *tree_entry(const struct node *parent, struct bytes name)
 {
-	struct indexed *item = index_first(&t->by_name, entry_hash(parent->ino, name));
-	slab_ref in = slab_ref_of(parent);
-
-	for (; item; item = index_next(item)) {
-		struct entry *e = container_of(item, struct entry, by_name);
-
-		if (e->parent_ref == in && bytes_equal(entry_name(e), name)) {
-			return e;
-		}
-	}
-	return NULL;
+	return directory_find(node_directory(parent), name);
 }
 
 bool tree_alive(const struct tree *t, const struct entry *e, int64_t elapsed)
@@ -87,7 +69,7 @@ bool tree_namespace_alive(const struct tree *t, const struct node *n, int64_t el
 struct entry *tree_find(const struct tree *t, const struct node *parent, struct bytes name,
 	int64_t elapsed)
 {
-	struct entry *e = tree_entry(t, parent, name);
+	struct entry *e = tree_entry(parent, name);
 
 	return e && tree_alive(t, e, elapsed) ? e : NULL;
 }
@@ -114,9 +96,9 @@ struct entry *tree_next(const struct node *directory, uint64_t cookie)
 	return directory_next(node_directory(directory), cookie);
 }
 
-struct entry *tree_last(const struct node *directory)
+struct entry *tree_following(const struct entry *e)
 {
-	return directory_last(node_directory(directory));
+	return directory_after(node_directory(entry_parent(e)), e);
 }
 
 struct entry *tree_lowest(struct entry *top)
@@ -136,14 +118,13 @@ struct entry *tree_after(const struct entry *e, const struct entry *top)
 	if (e == top) {
 		return NULL;
 	}
-	next = tree_next(entry_parent(e), entry_cookie(e));
+	next = tree_following(e);
 	return next ? tree_lowest(next) : node_first_name(entry_parent(e));
 }
 
 bool tree_is_empty(const struct tree *t, const struct node *directory, int64_t elapsed)
 {
-	for (struct entry *e = tree_next(directory, 0); e;
-		e = tree_next(directory, entry_cookie(e))) {
+	for (struct entry *e = tree_next(directory, 0); e; e = tree_following(e)) {
 		if (tree_alive(t, e, elapsed)) {
 			return false;
 		}
@@ -234,9 +215,9 @@ void tree_set_lock(struct tree *t, struct entry *e, struct lock *lock)
 
 /* --- names --------------------------------------------------------------- */
 
-int tree_reserve(struct node *directory, size_t n)
+int tree_reserve(struct node *directory)
 {
-	return directory_reserve(node_directory(directory), n);
+	return directory_reserve(node_directory(directory));
 }
 
 static void count(struct tree *t, const struct node *n, const struct entry *e, int by)
@@ -274,6 +255,22 @@ size_t tree_longest_path(const struct node *parent, size_t name_size, const stru
 	return tree_path_size(parent, name_size) + reach_of(n);
 }
 
+/* While a log is replayed that will have made so many times what it has made by now. It may have more
+ * changes of what is there than a snapshot, and its beginning is not like
+ * its end: by no more than EXPECT_MOST at a time. (As it is compacted, there are not many more in
+ * all.) Each time moves what is there already, so it shall not take many. */
+#define EXPECT_MOST 16
+/* What is smaller grows by itself: there may be very many of that. */
+#define EXPECT_FROM 64
+
+static void expect(struct index *x, double growth)
+{
+	if (growth > 1 && x->n_items >= x->n_buckets && x->n_items >= EXPECT_FROM) {
+		index_expect(x, (size_t)((double)x->n_items *
+						(growth < EXPECT_MOST ? growth : EXPECT_MOST)));
+	}
+}
+
 void tree_attach(struct tree *t, struct node *parent, struct entry *e, struct node *n)
 {
 	struct directory *d = node_directory(parent);
@@ -288,8 +285,8 @@ void tree_attach(struct tree *t, struct node *parent, struct entry *e, struct no
 		d->bytes += node_bytes(n);
 	}
 	tree_count_node(t, n);
+	expect(&d->names, t->growth);
 	directory_add(d, e);
-	index_insert(&t->by_name, &e->by_name, hash_of_entry(&e->by_name));
 	count(t, n, e, 1);
 	extend_reach(parent, e->name_size + reach_of(n));
 }
@@ -302,9 +299,8 @@ void tree_detach(struct tree *t, struct entry *e)
 
 	count(t, n, e, -1);
 	tree_clear_deadline(t, e);
-	index_remove(&t->by_name, &e->by_name, hash_of_entry(&e->by_name));
 	directory_remove(d, e);
-	d->reach = d->n_live ? d->reach : 0;
+	d->reach = directory_size(d) ? d->reach : 0;
 	node_drop_name(n, e);
 	if (was_first) {
 		d->bytes -= node_bytes(n);
@@ -363,6 +359,11 @@ void tree_collect(struct tree *t, struct node *n)
 
 /* --- keys that are being made -------------------------------------------- */
 
+static uint32_t pending_hash(const struct node *parent, struct bytes name)
+{
+	return (uint32_t)hash_bytes(name.data, name.size) + hash_number(parent->ino);
+}
+
 bool tree_pend_node(
 	struct tree *t, struct node *n, const struct node *parent, struct bytes name)
 {
@@ -377,7 +378,7 @@ bool tree_pend_node(
 	p->n_commits = 0;
 	p->name_size = (uint8_t)name.size;
 	memcpy(p->name, name.data, name.size);
-	table_insert(&t->pending, &p->by_name, hash_bytes(parent->ino, name.data, name.size));
+	table_insert(&t->pending, &p->by_name, pending_hash(parent, name));
 	node_directory(parent)->n_pending++;
 	node_extra(n)->pending = p;
 	n->is_pending = true;
@@ -423,7 +424,7 @@ struct pending *tree_find_pending(const struct tree *t, const struct node *paren
 	if (t->pending.n_items == 0) {
 		return NULL;
 	}
-	l = table_first(&t->pending, hash_bytes(parent->ino, name.data, name.size));
+	l = table_first(&t->pending, pending_hash(parent, name));
 	for (; l; l = table_next(l)) {
 		struct pending *p = container_of(l, struct pending, by_name);
 
@@ -485,36 +486,22 @@ void tree_unref(struct tree *t, struct node *n)
 void tree_prefetch(const struct tree *t, const struct transition *tr, bool near)
 {
 	const struct change *c = &tr->changes[0]; /* there are more only now and then */
-	struct bytes name = place_name(&c->place);
+	const struct node *parent = tree_node(t, c->place.parent);
 
 	if (near) {
 		index_prefetch_first(&t->by_ino, node_hash(c->ino));
-		index_prefetch_first(&t->by_name, entry_hash(c->place.parent, name));
 	} else {
 		index_prefetch(&t->by_ino, node_hash(c->ino));
-		index_prefetch(&t->by_name, entry_hash(c->place.parent, name));
 	}
-}
-
-/* A log may have more changes of what is there than a snapshot, and its beginning is not like
- * its end: by no more than this factor at a time. (As it is compacted, there are not many more in
- * all.) Each time moves what is there already, so it shall not take many. */
-#define EXPECT_MOST 16
-
-static void expect(struct index *x, uint64_t done, uint64_t total)
-{
-	uint64_t most = EXPECT_MOST * (uint64_t)x->n_items;
-	double expected = (double)x->n_items * (double)total / (double)done;
-
-	if (done > 0 && x->n_items >= x->n_buckets) {
-		index_expect(x, expected < (double)most ? (size_t)expected : most);
+	if (parent && node_is_directory(parent)) {
+		directory_prefetch(node_directory(parent), place_name(&c->place), near);
 	}
 }
 
 void tree_expect(struct tree *t, uint64_t done, uint64_t total)
 {
-	expect(&t->by_ino, done, total);
-	expect(&t->by_name, done, total);
+	t->growth = done > 0 ? (double)total / (double)done : 1;
+	expect(&t->by_ino, t->growth);
 }
 
 /* --- the whole ------------------------------------------------------------ */
@@ -524,8 +511,8 @@ int tree_init(struct tree *t, uid_t uid, gid_t gid, mode_t mode, int64_t now)
 	uint32_t owner = OWNER_ROOT;
 
 	*t = (struct tree){.next_ino = INO_FIRST};
-	if (index_init(&t->by_ino, hash_of_node) || index_init(&t->by_name, hash_of_entry) ||
-		table_init(&t->pending) || table_init(&t->locks) || expiry_init(&t->expiry) ||
+	if (index_init(&t->by_ino, hash_of_node) || table_init(&t->pending) ||
+		 table_init(&t->locks) || expiry_init(&t->expiry) ||
 		owner_get(uid, gid, &owner) ||
 		!(t->root = node_create(INO_ROOT, S_IFDIR | (mode & 07777)))) {
 		owner_unref(owner);
@@ -561,7 +548,6 @@ void tree_finish(struct tree *t)
 		}
 	}
 	index_finish(&t->by_ino);
-	index_finish(&t->by_name);
 	table_finish(&t->pending);
 	for (size_t i = 0; i < t->locks.n_buckets; i++) {
 		struct table_link *l;

@@ -27,8 +27,7 @@ struct moment {
 
 struct tree {
 	struct index by_ino;
-	struct index by_name; /* every entry, by namespace and name */
-	struct table pending; /* keys that are being made, the same way */
+	struct table pending; /* keys that are being made, by namespace and name */
 	struct node *root;
 	struct expiry expiry; /* on the scale of clock_elapsed; while replaying, of the wall clock */
 	struct table locks;	/* by token */
@@ -39,6 +38,7 @@ struct tree {
 	uint64_t next_ino;
 	uint64_t revision; /* of the last transition applied */
 	bool replaying;
+	double growth; /* see tree_expect */
 	struct gone gone;
 	bool has_stand_ins; /* or had: see prepare.c */
 
@@ -64,7 +64,7 @@ void tree_finish(struct tree *t);
 
 struct node *tree_node(const struct tree *t, uint64_t ino);
 /* Whatever its deadline. */
-struct entry *tree_entry(const struct tree *t, const struct node *parent, struct bytes name);
+struct entry *tree_entry(const struct node *parent, struct bytes name);
 /* Whether the deadline of the entry, if any, is still to come, and those of the
  * namespaces above it. */
 bool tree_alive(const struct tree *t, const struct entry *e, int64_t elapsed);
@@ -77,8 +77,8 @@ struct entry *tree_find(const struct tree *t, const struct node *parent, struct 
 struct entry *tree_name(const struct tree *t, const struct node *n, int64_t elapsed);
 /* The first entry after `cookie`, or NULL; alive or not. */
 struct entry *tree_next(const struct node *directory, uint64_t cookie);
-/* The last one, or NULL. */
-struct entry *tree_last(const struct node *directory);
+/* The one after it in its namespace, or NULL. */
+struct entry *tree_following(const struct entry *e);
 /* A walk over a name and all that is below it, which comes first: from tree_lowest to
  * `top` itself; NULL after that. What is behind may be removed. */
 struct entry *tree_lowest(struct entry *top);
@@ -129,8 +129,8 @@ void tree_unref(struct tree *t, struct node *n);
 
 /* --- names, for apply.c -------------------------------------------------- */
 
-/* Room for n more names in a namespace. 0 or -ENOMEM. */
-int tree_reserve(struct node *directory, size_t n);
+/* Room for names in a namespace. 0 or -ENOMEM. */
+int tree_reserve(struct node *directory);
 /* The deadline of a name. There must be room (expiry_reserve). */
 void tree_set_deadline(struct tree *t, struct entry *e, int64_t at, int64_t ttl);
 /* Takes the deadline away; a lock is none any more. */

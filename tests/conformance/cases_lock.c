@@ -149,7 +149,7 @@ static void what_takes_none(struct bench *b)
 	bench_release(b, h);
 	bench_advance(b, 10 * SECOND);
 	bench_sweep(b);
-	assert_string_equal(bench_list(b, locks), "plain moved empty ");
+	assert_string_equal(bench_list(b, locks), "empty moved plain ");
 	assert_int_not_equal(bench_ino(b, ROOT_INO, "excl"), 0);
 	assert_int_equal(bench_getxattr(b, bench_ino(b, locks, "plain"), TOKEN),
 		STORE_NO_ATTRIBUTE);
@@ -194,7 +194,7 @@ static void on_the_whole_mount(struct bench *b)
 	bench_advance(b, SECOND);
 	assert_string_equal(bench_list(b, own), "");
 	bench_advance(b, 2 * SECOND);
-	assert_string_equal(bench_list(b, ROOT_INO), "own suffixed a ");
+	assert_string_equal(bench_list(b, ROOT_INO), "a own suffixed ");
 	assert_string_equal(bench_list(b, suffixed), "a.lock ");
 }
 
@@ -571,7 +571,7 @@ static void kept_alive(struct bench *b)
 	take(b, locks, ".lk");
 	assert_int_equal(processes.n, n + 2);
 	bench_advance(b, 2 * SECOND);
-	assert_string_equal(bench_list(b, locks), "m .lk123host ");
+	assert_string_equal(bench_list(b, locks), ".lk123host m ");
 	bench_unlink(b, locks, ".lk123host");
 	assert_int_equal(bench_setxattr(b, locks, "user.cubby.lock_keepalive", "1"), 0);
 	/* A holder that has ended before we could look. */

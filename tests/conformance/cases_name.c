@@ -93,7 +93,7 @@ static void rename_plain(struct bench *b)
 	assert_int_equal(bench_rename(b, ns, "c", ROOT_INO, "b", 0), 0);
 	assert_string_equal(bench_get(b, ROOT_INO, "b"), "va");
 	assert_string_equal(bench_list(b, ns), "");
-	assert_string_equal(bench_list(b, ROOT_INO), "ns b ");
+	assert_string_equal(bench_list(b, ROOT_INO), "b ns ");
 	assert_int_equal(bench_rename(b, ROOT_INO, "no", ns, "x", 0), STORE_NOT_FOUND);
 	assert_int_equal(bench_rename(b, ROOT_INO, "b", ROOT_INO, "b", 0), 0);
 	assert_string_equal(bench_get(b, ROOT_INO, "b"), "va");

@@ -293,8 +293,7 @@ static void recount_nodes(const struct store *s)
 			if (!node_is_directory(n)) {
 				continue;
 			}
-			for (const struct entry *e = tree_next(n, 0); e;
-				e = tree_next(n, entry_cookie(e))) {
+			for (const struct entry *e = tree_next(n, 0); e; e = tree_following(e)) {
 				own += node_first_name(entry_node(e)) == e
 					       ? node_bytes(entry_node(e))
 					       : 0;
@@ -682,23 +681,6 @@ uint64_t bench_namespace(struct bench *b, uint64_t parent, const char *name)
 	return b->result.ino;
 }
 
-static bool add_name(void *arg, const struct store_name *name)
-{
-	struct buffer *out = arg;
-
-	buffer_append(out, name->name.data, name->name.size);
-	return buffer_append(out, " ", 1) == 0;
-}
-
-const char *bench_list(struct bench *b, uint64_t ino)
-{
-	_cleanup_buffer_ struct buffer out = {0};
-
-	assert_int_equal(store_readdir(b->s, b->who, ino, 0, add_name, &out), 0);
-	keep_text(b, buffer_bytes(&out));
-	return b->text;
-}
-
 /* --- the dump --------------------------------------------------------------------- */
 
 struct names {
@@ -718,6 +700,22 @@ static bool collect_name(void *arg, const struct store_name *name)
 static int compare_names(const void *a, const void *b)
 {
 	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+const char *bench_list(struct bench *b, uint64_t ino)
+{
+	_cleanup_buffer_ struct buffer out = {0};
+	struct names names = {0};
+
+	assert_int_equal(store_readdir(b->s, b->who, ino, 0, collect_name, &names), 0);
+	qsort(names.items, names.n, sizeof(*names.items), compare_names);
+	for (size_t i = 0; i < names.n; i++) {
+		buffer_printf(&out, "%s ", names.items[i]);
+		free(names.items[i]);
+	}
+	free(names.items);
+	keep_text(b, buffer_bytes(&out));
+	return b->text;
 }
 
 static void put_text(struct buffer *out, struct bytes text)

@@ -147,7 +147,7 @@ const char *bench_get(struct bench *b, uint64_t parent, const char *name);
 const char *bench_xattr(struct bench *b, uint64_t ino, const char *name);
 /* A namespace that must work. */
 uint64_t bench_namespace(struct bench *b, uint64_t parent, const char *name);
-/* Names in a namespace, in order, each followed by a space. */
+/* Names in a namespace, sorted, each followed by a space. */
 const char *bench_list(struct bench *b, uint64_t ino);
 
 /* --- randomness ----------------------------------------------------------------- */

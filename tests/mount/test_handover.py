@@ -19,7 +19,7 @@ import traceback
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 
-from harness import check, deadline, equal, main
+from harness import check, deadline, equal, main, options
 from worker import kill_every
 
 LONG = bool(os.environ.get("CUBBY_LONG"))
@@ -183,12 +183,12 @@ class Renamer:
 
 
 class Lister:
-    """Lists a namespace that nobody changes, and reads a large value in pieces."""
+    """Lists a namespace that nobody changes, in several requests, and reads a large value in pieces."""
 
     def __init__(self, top):
         self.top = top
         os.mkdir(top)
-        self.names = ["name-%03d" % i for i in range(400)]
+        self.names = ["name-%04d" % i for i in range(2000)]
         for name in self.names:
             os.mkdir(os.path.join(top, name))
         self.large = bytes(random.getrandbits(8) for _ in range(1000)) * 700
@@ -324,6 +324,7 @@ def client(make, seconds, seed):
 
 
 @deadline(60 + 4 * SECONDS)
+@options("compact_min=2M")
 def test_killed_every_200_ms(m):
     seed = random.randrange(1 << 30)
     print("# seed %d" % seed)

@@ -291,6 +291,36 @@ def test_directories(m, change):
     os.close(fd)
 
 
+def compact(m):
+    """Sets a large key until what is replaced outweighs all that there is."""
+    before = m.stats()["log"]["compactions"]
+
+    def done():
+        write(m.path("ballast"), b"." * (1 << 20))
+        return m.stats()["log"]["compactions"] > before
+    wait_for(done, 60, "a compaction")
+
+
+@ways
+@options("compact_min=64K")
+def test_a_listing_over_a_compaction(m, change):
+    """The next worker knows the names from a snapshot, which has them in an order of its own."""
+    names = ["name%04d" % i for i in range(5000)]
+    for name in names:
+        os.mkdir(name)
+    found = []
+    with os.scandir(".") as entries:
+        for n, entry in enumerate(entries):
+            found.append(entry.name)
+            if n % 1500 == 700:
+                compact(m)
+                change()
+                os.mkdir("extra%d" % n)
+    found = [name for name in found if not name.startswith("extra")]
+    equal(len(found), len(set(found)), "names twice")
+    equal(sorted(found), names, "names")
+
+
 @ways
 def test_control_files(m, change):
     stats = os.open(m.path(".cubby", "stats"), os.O_RDONLY)

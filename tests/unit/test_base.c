@@ -303,12 +303,13 @@ static void equal_hashes_are_walked(void **state)
 static void hashes_differ(void **state)
 {
 	char data[64] = {0};
-	uint32_t seen[65];
+	unsigned char key[HASH_KEY_SIZE];
+	uint64_t seen[65];
 	unsigned bits = 0;
 
 	(void)state;
 	for (size_t n = 0; n <= sizeof(data); n++) {
-		seen[n] = hash_bytes(0, data, n); /* only the size differs */
+		seen[n] = hash_bytes(data, n); /* only the size differs */
 		for (size_t i = 0; i < n; i++) {
 			assert_int_not_equal(seen[i], seen[n]);
 		}
@@ -316,14 +317,22 @@ static void hashes_differ(void **state)
 	for (size_t n = 0; n < sizeof(data); n++) {
 		for (int b = 0; b < 8; b++) {
 			data[n] = (char)(1 << b);
-			bits += (unsigned)__builtin_popcount(
-				hash_bytes(0, data, sizeof(data)) ^ seen[sizeof(data)]);
+			bits += (unsigned)__builtin_popcountll(
+				hash_bytes(data, sizeof(data)) ^ seen[sizeof(data)]);
 			data[n] = 0;
 		}
 	}
-	/* Each bit of the input turns about half of the 32. */
-	assert_in_range(bits / (64 * 8), 14, 18);
-	assert_int_not_equal(hash_bytes(1, "a", 1), hash_bytes(2, "a", 1));
+	/* Each bit of the input turns about half of the 64. */
+	assert_in_range(bits / (64 * 8), 31, 33);
+	/* The example of the paper, appendix A. */
+	for (unsigned i = 0; i < sizeof(key); i++) {
+		data[i] = (char)i;
+		key[i] = (unsigned char)i;
+	}
+	hash_set_key(key);
+	assert_int_equal(hash_bytes(data, 15), UINT64_C(0xa129ca6149be45e5));
+	hash_set_key((const unsigned char[HASH_KEY_SIZE]){0});
+	assert_int_not_equal(hash_bytes(data, 15), UINT64_C(0xa129ca6149be45e5));
 }
 
 int main(void)
