@@ -708,7 +708,9 @@ const char *bench_list(struct bench *b, uint64_t ino)
 	struct names names = {0};
 
 	assert_int_equal(store_readdir(b->s, b->who, ino, 0, collect_name, &names), 0);
-	qsort(names.items, names.n, sizeof(*names.items), compare_names);
+	if (names.n > 0) {
+		qsort(names.items, names.n, sizeof(*names.items), compare_names);
+	}
 	for (size_t i = 0; i < names.n; i++) {
 		buffer_printf(&out, "%s ", names.items[i]);
 		free(names.items[i]);

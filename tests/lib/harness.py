@@ -315,6 +315,10 @@ def main(names):
     tests = [(n, f) for n, f in names.items() if n.startswith("test_") and callable(f)]
     if len(sys.argv) > 1:
         tests = [(n, f) for n, f in tests if n in sys.argv[1:]]
+    # Who started us may have them ignored (nohup(1), `&` of a script), and so would our children.
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT
+                      else signal.SIG_DFL)
     print("1..%d" % len(tests))
     failed = 0
     for number, (name, test) in enumerate(tests, 1):
