@@ -9,6 +9,13 @@
  * times more. So after requests it looks for some microseconds before it waits; but not where that
  * would take the only processor from those who are to ask.
  *
+ * Two threads. When nothing more is asked for and somebody waits for the disk, the thread that has
+ * the loop syncs, there and then, and answers: to have another do that would take two wake-ups,
+ * each as long as a quick disk's sync. Its partner takes the loop over if that lasts (RELIEF), or at
+ * once if others have asked for something during one of the last syncs; who comes back from the
+ * disk and finds the loop taken is the partner from then on. All that the loop touches is under one
+ * mutex, which is let go only to wait for requests and to sync.
+ *
  * store_tick is called after every batch, since a request may have set a TTL
  * that is due before all others. While it has more to do at once (it compacts
  * in slices) requests go first, for as long as a slice: neither starves, and no
@@ -26,7 +33,11 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -34,11 +45,23 @@
 #define SLICE (NSEC_PER_MSEC / 5)
 #define LOOK (NSEC_PER_MSEC / 50)
 #define GRACE (2 * NSEC_PER_SEC)
-#define N_FDS 6
+/* How long nobody but who waits for the disk may be there, before somebody else looks. */
+#define RELIEF NSEC_PER_MSEC
+/* How long others are reckoned with who came while the disk was waited for. */
+#define CROWD (50 * NSEC_PER_MSEC)
+#define N_FDS 7
 
 struct state {
 	const struct loop *loop;
 	struct fuse_session *fuse;
+	pthread_mutex_t mutex; /* of all below, and all that the loop touches */
+	bool is_taken;         /* somebody has the loop */
+	int relief;            /* a timerfd that the partner waits for */
+	uint64_t n_served;     /* requests */
+	int64_t crowded;       /* until then others are reckoned with */
+	int nudge;       /* an eventfd: who has the loop is to look at `due` again */
+	int64_t waits;   /* until when it waits; INT64_MAX: for good */
+	bool more;       /* requests may be waiting that poll need not be asked about */
 	bool announced;
 	bool working; /* the store has more to do at once */
 	bool looks;   /* for more requests before it waits */
@@ -76,22 +99,32 @@ static void announce(struct state *st)
 	}
 }
 
+/* Answers a request. False: there is none, or the session has ended. */
+static bool serve_one(struct state *st)
+{
+	int r = session_serve(st->loop->session);
+
+	if (r < 0 && r != -EAGAIN) {
+		if (r != -ENODEV) {
+			log_error("/dev/fuse: %s", strerror(-r));
+		}
+		fuse_session_exit(st->fuse);
+	}
+	if (r < 0) {
+		return false;
+	}
+	st->n_served += (uint64_t)r;
+	announce(st);
+	return true;
+}
+
 /* Answers what is queued. Returns whether there may be more. */
 static bool serve(struct state *st)
 {
 	for (int n = 0; n < BATCH && now() < st->due; n++) {
-		int r = session_serve(st->loop->session);
-
-		if (r < 0 && r != -EAGAIN) {
-			if (r != -ENODEV) {
-				log_error("/dev/fuse: %s", strerror(-r));
-			}
-			fuse_session_exit(st->fuse);
-		}
-		if (r < 0) {
+		if (!serve_one(st)) {
 			return false;
 		}
-		announce(st);
 	}
 	return true;
 }
@@ -149,34 +182,54 @@ static void look_at_mounts(struct state *st)
 	}
 }
 
-/* Whether a request has come, and been answered, in the time in which it pays to look. */
+/* Whether it pays to look for requests before waiting for them. */
+static bool looks_for_more(const struct state *st)
+{
+	return st->looks && !st->working && !store_sync_due(st->loop->store);
+}
+
+/* Whether a request has come, and been answered, in the time for that. */
 static bool look(struct state *st)
 {
 	int64_t end = now() + LOOK < st->due ? now() + LOOK : st->due;
 
 	while (!fuse_session_exited(st->fuse) && now() < end) {
-		if (session_serve(st->loop->session) == 1) {
+		if (serve_one(st)) {
 			return true;
 		}
 	}
 	return false;
 }
 
-/* *more: requests may be waiting that poll need not be asked about. */
-static void turn(struct state *st, bool *more)
+/* Waits for something to do, without the mutex. */
+static bool wait_for_events(struct state *st)
+{
+	bool at_once = st->more || st->working;
+	struct timespec t;
+	const struct timespec *wait = timeout(st, at_once, &t);
+	int n;
+
+	st->waits = at_once ? 0 : st->due < st->end ? st->due : st->end;
+	pthread_mutex_unlock(&st->mutex);
+	n = ppoll(st->fds, N_FDS, wait, NULL);
+	pthread_mutex_lock(&st->mutex);
+	return n >= 0; /* EINTR, ENOMEM: it is tried again */
+}
+
+static void turn(struct state *st)
 {
 	struct pollfd *fds = st->fds;
-	struct timespec t;
+	uint64_t count;
 	bool requests;
 
-	if (ppoll(fds, N_FDS, timeout(st, *more || st->working, &t), NULL) < 0) {
-		return; /* EINTR, ENOMEM: tried again */
+	if (!wait_for_events(st)) {
+		return;
 	}
 	if (fds[1].revents) {
 		take_command(st);
 	}
-	requests = *more || fds[0].revents;
-	*more = requests && (serve(st) || (st->looks && !st->working && look(st)));
+	requests = st->more || fds[0].revents;
+	st->more = requests && (serve(st) || (looks_for_more(st) && look(st)));
 	if (fds[2].revents) {
 		store_dispatch(st->loop->store);
 	}
@@ -189,18 +242,129 @@ static void turn(struct state *st, bool *more)
 	if (fds[5].revents) {
 		holders_dispatch(st->loop->holders);
 	}
+	if (fds[6].revents && read(st->nudge, &count, sizeof(count)) < 0) {
+		/* Taken already. */
+	}
 	if (!st->working || !requests || now() >= st->due) {
 		tick(st);
 	}
 	store_publish(st->loop->store);
 }
 
+static void call_partner(const struct state *st, int64_t in)
+{
+	const struct itimerspec t = {.it_value.tv_nsec = in};
+
+	(void)timerfd_settime(st->relief, 0, &t, NULL);
+}
+
+/* Syncs, and lets the partner have the loop meanwhile. Whether it is ours still. */
+static bool sync_once(struct state *st, bool is_ours)
+{
+	uint64_t before = st->n_served;
+
+	if (is_ours) {
+		st->is_taken = false;
+		call_partner(st, now() < st->crowded ? 1 : RELIEF);
+	}
+	pthread_mutex_unlock(&st->mutex);
+	store_sync(st->loop->store);
+	pthread_mutex_lock(&st->mutex);
+	is_ours = !st->is_taken;
+	st->is_taken = true;
+	if (st->n_served > before || (is_ours && serve_one(st))) {
+		st->crowded = now() + CROWD;
+	}
+	store_dispatch(st->loop->store);
+	return is_ours;
+}
+
+/* For who has the loop. */
+static void sync_and_answer(struct state *st)
+{
+	struct store *store = st->loop->store;
+	const uint64_t one = 1;
+	bool is_ours = true;
+
+	do {
+		is_ours = sync_once(st, is_ours);
+	} while (store_sync_due(store));
+	tick(st);
+	store_publish(store);
+	if (is_ours) {
+		st->is_taken = false;
+	} else if (st->due < st->waits && write(st->nudge, &one, sizeof(one)) < 0) {
+		/* It has been told already. */
+	}
+}
+
+static bool is_over(const struct state *st)
+{
+	return fuse_session_exited(st->fuse) || now() >= st->end;
+}
+
+/* As the partner. */
+static void rest(struct state *st)
+{
+	uint64_t count;
+
+	pthread_mutex_unlock(&st->mutex);
+	if (read(st->relief, &count, sizeof(count)) < 0) {
+		/* Interrupted: looked at again. */
+	}
+	pthread_mutex_lock(&st->mutex);
+}
+
+static void *run(void *arg)
+{
+	struct state *st = arg;
+
+	pthread_mutex_lock(&st->mutex);
+	while (!is_over(st)) {
+		if (st->is_taken) {
+			rest(st);
+			continue;
+		}
+		st->is_taken = true;
+		turn(st);
+		if (!st->more && !st->working && store_sync_due(st->loop->store)) {
+			sync_and_answer(st);
+		} else {
+			st->is_taken = false;
+		}
+	}
+	call_partner(st, 1);
+	pthread_mutex_unlock(&st->mutex);
+	return NULL;
+}
+
+/* Signals are the main thread's. */
+static bool start_partner(struct state *st, pthread_t *out)
+{
+	sigset_t all, old;
+	int r;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	r = pthread_create(out, NULL, run, st);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (r) {
+		log_warning("cannot start a thread (%s): clients wait while the disk is written to",
+			strerror(r));
+	}
+	return r == 0;
+}
+
 enum loop_result loop_run(const struct loop *l)
 {
 	struct state st = {.loop = l, .fuse = session_fuse(l->session), .end = INT64_MAX};
 	struct pollfd *fds = st.fds;
-	bool more = false;
+	pthread_t partner;
+	bool has_partner;
 
+	pthread_mutex_init(&st.mutex, NULL);
+	st.nudge = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	st.relief = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
 	st.looks = sysconf(_SC_NPROCESSORS_ONLN) > 1;
 	fds[0] = (struct pollfd){.fd = fuse_session_fd(st.fuse), .events = POLLIN};
 	fds[1] = (struct pollfd){.fd = l->command_fd, .events = POLLIN};
@@ -208,14 +372,24 @@ enum loop_result loop_run(const struct loop *l)
 	fds[3] = (struct pollfd){.fd = announcer_poll_fd(l->announcer), .events = POLLIN};
 	fds[4] = (struct pollfd){.fd = -1, .events = POLLPRI};
 	fds[5] = (struct pollfd){.fd = holders_poll_fd(l->holders), .events = POLLIN};
+	fds[6] = (struct pollfd){.fd = st.nudge, .events = POLLIN};
 	announce(&st); /* at once, if the session was taken over */
 	tick(&st);
-	while (!fuse_session_exited(st.fuse) && now() < st.end) {
-		turn(&st, &more);
+	has_partner = st.nudge >= 0 && st.relief >= 0 && start_partner(&st, &partner);
+	run(&st);
+	if (has_partner) {
+		pthread_join(partner, NULL);
 	}
 	if (st.result == LOOP_ENDED) {
 		events_end(l->events);
 		store_end_locks(l->store);
 	}
+	if (st.nudge >= 0) {
+		close(st.nudge);
+	}
+	if (st.relief >= 0) {
+		close(st.relief);
+	}
+	pthread_mutex_destroy(&st.mutex);
 	return st.result;
 }

@@ -38,8 +38,8 @@ static const char *const allowed[] = {
 	/* waiting */
 	"clock_nanosleep", "clock_nanosleep_time64", "epoll_create1", "epoll_ctl",
 	"epoll_pwait", "epoll_wait", "eventfd2", "futex", "futex_time64", "nanosleep", "poll",
-	"ppoll", "ppoll_time64", "restart_syscall", "sched_yield", "signalfd4", "wait4",
-	"waitid",
+	"ppoll", "ppoll_time64", "restart_syscall", "sched_yield", "signalfd4",
+	"timerfd_create", "timerfd_settime", "timerfd_settime64", "wait4", "waitid",
 	/* memory and threads */
 	"brk", "exit", "exit_group", "madvise", "memfd_create", "mmap", "mmap2", "mprotect",
 	"mremap", "munmap", "rseq", "rt_sigaction", "rt_sigpending", "rt_sigprocmask",

@@ -151,6 +151,7 @@ static int open_store(struct store **out, const struct options *o, const char *l
 	config.location = location;
 	config.process_of = process_of_thread;
 	config.sync = o->sync;
+	config.lends_thread = true;
 	config.writers_of = writers_of;
 	config.in_group = process_in_group;
 	config.holder = describe_holder;

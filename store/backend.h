@@ -45,6 +45,8 @@ struct backend_config {
 	uint64_t segment_size; /* bytes after which a new segment is begun; 0: default (64 MiB) */
 	/* Opens for reading only: no lock taken, nothing repaired or written. */
 	bool read_only;
+	/* Syncs wait for the caller's sync_run, and no thread is made for them. */
+	bool lends_thread;
 	/* How long to wait for a holder of the store that is ending, ns. */
 	int64_t lock_wait;
 	/* A transition of another machine; already in the log. */
@@ -111,7 +113,13 @@ struct backend_ops {
 	 * -ENOMEM, with which it has not begun. */
 	void (*sync)(struct backend *b, backend_done *done, void *arg);
 
-	/* Readable when dispatch has something to do; -1 where that never is. */
+	/* With config.lends_thread: whether a sync waits for a thread; and doing it, which takes as
+	 * long as the disk does. By one thread at a time, while another may call anything but close;
+	 * dispatch has something to do then. NULL: never. */
+	bool (*sync_due)(struct backend *b);
+	void (*sync_run)(struct backend *b);
+
+	/* Readable when dispatch has something to do (but not that); -1 where that never is. */
 	int (*poll_fd)(struct backend *b);
 	void (*dispatch)(struct backend *b);
 

@@ -298,7 +298,11 @@ static int sync_all(struct store *s)
 	while (status > 0) {
 		struct pollfd p = {.fd = s->ops->poll_fd(s->backend), .events = POLLIN};
 
-		poll(&p, 1, -1);
+		if (store_sync_due(s)) {
+			store_sync(s);
+		} else {
+			poll(&p, 1, -1);
+		}
 		s->ops->dispatch(s->backend);
 	}
 	store_synced(s, status);

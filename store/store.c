@@ -232,6 +232,7 @@ static int open_backend(struct store *s, char **error)
 		.clock = s->config.clock,
 		.segment_size = s->config.segment_size,
 		.read_only = s->config.read_only,
+		.lends_thread = s->config.lends_thread,
 		.lock_wait = s->config.lock_wait,
 		.foreign = foreign,
 		.soon = soon,
@@ -425,6 +426,16 @@ int store_poll_fd(struct store *s)
 void store_dispatch(struct store *s)
 {
 	s->ops->dispatch(s->backend);
+}
+
+bool store_sync_due(struct store *s)
+{
+	return s->ops->sync_due && s->ops->sync_due(s->backend);
+}
+
+void store_sync(struct store *s)
+{
+	s->ops->sync_run(s->backend);
 }
 
 void store_synced(struct store *s, int status)

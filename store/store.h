@@ -6,7 +6,7 @@
  * This is the whole public face; the front end and the command-line tool
  * include nothing else of store/. There is no FUSE in it.
  *
- * Threads. All calls for a store come from one thread, its owner's; callbacks
+ * Threads. All calls for a store come from one thread at a time, but for store_sync; callbacks
  * are made on that thread, from within a call or from store_dispatch, and may
  * themselves call the store; the answer to such a call may come after it has
  * returned.
@@ -160,6 +160,7 @@ struct store_config {
 	uint64_t max_staged, max_open, max_locks;
 	int64_t commit;        /* ns until a change is on the disk by itself; 0: only when asked */
 	bool sync;             /* every commit answers when it is on the disk */
+	bool lends_thread;     /* for syncs: see store_sync */
 	bool read_only;        /* nothing is written, no lock is taken */
 	uint64_t segment_size; /* 0: default */
 	uint64_t compact_min;  /* bytes below which it never compacts by itself; 0: default (8 MiB) */
@@ -197,6 +198,12 @@ int store_poll_fd(struct store *s);
 
 /* Calls completions that are due. */
 void store_dispatch(struct store *s);
+
+/* With config.lends_thread: whether somebody waits for the disk, and no thread is at it yet; and
+ * doing it, which takes as long as the disk does. By one thread at a time, while another may call
+ * anything but store_close; store_dispatch has completions then, which store_poll_fd does not tell. */
+bool store_sync_due(struct store *s);
+void store_sync(struct store *s);
 
 /* Does what is due by the clock: expires keys, syncs, compacts a slice (for
  * a fifth of a millisecond). Returns ns until it wants to be called again,

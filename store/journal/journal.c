@@ -431,7 +431,8 @@ static int journal_open(struct backend **out, const char *location,
 			r = -errno;
 			goto fail;
 		}
-		r = syncer_init(&j->syncer, j->disk, j->directory, j->event_fd);
+		r = syncer_init(&j->syncer, j->disk, j->directory,
+			config->lends_thread ? -1 : j->event_fd);
 		if (r < 0) {
 			goto fail;
 		}
@@ -446,6 +447,12 @@ fail:
 }
 
 /* ---- appending ---- */
+
+/* When the log is written ahead: each sync since the last append counts for as many appends as may
+ * share one, and so many of the last ones must have been synced. */
+#define DURABLE_STEP 8
+#define DURABLE_ENOUGH 32
+#define DURABLE_MOST 64
 
 void journal_fail(struct journal *j, int error, const char *what)
 {
@@ -563,7 +570,7 @@ int journal_begin_segment(struct journal *j)
 	s.end = s.size;
 	j->segments.items[j->segments.count - 1] = s;
 	j->active = file;
-	j->end = s.size;
+	j->end = j->written = s.size;
 	j->reserved = reserved;
 	syncer_note(&j->syncer, file, j->last_revision);
 	syncer_note_directory(&j->syncer);
@@ -604,6 +611,37 @@ static bool is_removal(const struct transition *t)
 	return true;
 }
 
+/* A sync of a file that has not changed in size is quicker. So while most appends are waited
+ * for, the log is written ahead: with zeros, which a reader takes for unused space. */
+static void write_ahead(struct journal *j)
+{
+	static const char zeros[JOURNAL_ZEROS];
+	uint64_t rounds = syncer_rounds(&j->syncer);
+	uint64_t size;
+
+	if (rounds == j->rounds) {
+		j->durable -= j->durable > 0;
+	} else {
+		j->durable += j->durable < DURABLE_MOST ? DURABLE_STEP : 0;
+	}
+	j->rounds = rounds;
+	if (j->end <= j->written) {
+		return;
+	}
+	j->written = j->end;
+	if (j->durable < DURABLE_ENOUGH || j->end >= j->config.segment_size) {
+		return;
+	}
+	size = j->config.segment_size - j->end;
+	size = size < sizeof(zeros) ? size : sizeof(zeros);
+	/* It is not worth an error: the next line's own write will tell. */
+	if (disk_write_all(j->disk, j->active->fd, zeros, size, (off_t)j->end) == 0) {
+		j->written += size;
+	} else {
+		j->durable = 0;
+	}
+}
+
 static int append_line(struct journal *j, const struct transition *t)
 {
 	int r, cut;
@@ -625,6 +663,7 @@ static int append_line(struct journal *j, const struct transition *t)
 	r = disk_write_all(j->disk, j->active->fd, j->line.data, j->line.size, (off_t)j->end);
 	if (r < 0) {
 		j->reserved = 0; /* the truncation gives it back */
+		j->written = j->end;
 		cut = j->disk->ops->truncate(j->disk, j->active->fd, (off_t)j->end);
 		if (is_full(r) && cut == 0) {
 			return -ENOSPC;
@@ -632,8 +671,9 @@ static int append_line(struct journal *j, const struct transition *t)
 		journal_fail(j, is_full(r) ? cut : r, "writing");
 		return -EIO;
 	}
-	syncer_note(&j->syncer, j->active, t->revision);
 	j->end += j->line.size;
+	write_ahead(j);
+	syncer_note(&j->syncer, j->active, t->revision);
 	return 0;
 }
 
@@ -695,6 +735,18 @@ static void journal_sync(struct backend *b, backend_done *done, void *arg)
 	} else {
 		syncer_request(&j->syncer, done, arg);
 	}
+}
+
+static bool journal_sync_due(struct backend *b)
+{
+	struct journal *j = journal_of(b);
+
+	return j->config.lends_thread && !j->config.read_only && syncer_due(&j->syncer);
+}
+
+static void journal_sync_run(struct backend *b)
+{
+	syncer_run(&journal_of(b)->syncer);
 }
 
 static int journal_poll_fd(struct backend *b)
@@ -785,6 +837,9 @@ static int journal_close(struct backend *b)
 
 	if (!j->config.read_only) {
 		journal_compaction_close(j);
+		if (j->active && j->written > j->end) {
+			(void)j->disk->ops->truncate(j->disk, j->active->fd, (off_t)j->end);
+		}
 		r = syncer_stop(&j->syncer);
 		take_completions(j);
 		if (j->replayed && !j->failed) {
@@ -803,6 +858,8 @@ const struct backend_ops backend_journal = {
 	.replay = journal_replay,
 	.append = journal_append,
 	.sync = journal_sync,
+	.sync_due = journal_sync_due,
+	.sync_run = journal_sync_run,
 	.poll_fd = journal_poll_fd,
 	.dispatch = journal_dispatch,
 	.snapshot_begin = journal_snapshot_begin,

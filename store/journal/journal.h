@@ -19,6 +19,8 @@
  * medium can be emptied; and how much is taken beyond that at a time. */
 #define JOURNAL_RESERVE (UINT64_C(32) << 10)
 #define JOURNAL_AHEAD (UINT64_C(128) << 10)
+/* How much is written ahead at a time, see write_ahead. */
+#define JOURNAL_ZEROS (UINT64_C(64) << 10)
 
 struct compaction;
 
@@ -39,8 +41,11 @@ struct journal {
 	 * append begins one. */
 	struct segment_file *active;
 	uint64_t end;      /* of active */
+	uint64_t written;  /* up to there active is written: what is past `end` are zeros */
 	uint64_t reserved; /* up to there the medium has space for active; 0: unknown */
 	bool no_reserve;   /* it cannot say so */
+	uint64_t rounds;   /* of the syncer, at the last append */
+	unsigned durable;  /* how many appends were synced one by one of late */
 
 	uint64_t last_revision;
 	uint64_t said_synced; /* by a line, or the file `synced` */

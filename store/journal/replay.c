@@ -27,6 +27,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "store/journal/ahead.h"
+#include "store/journal/refresh.h"
 #include "store/journal/scan.h"
 #include "store/journal/watermark.h"
 #include "store/record.h"
@@ -68,6 +69,7 @@ struct replay {
 
 	uint64_t snapshot; /* its revision */
 	uint64_t synced;   /* the highest revision that was said to be on the disk */
+	struct refresh refresh;
 	bool searched;     /* for it, everywhere */
 	bool unreadable;   /* the medium fails: nothing is taken for torn */
 	bool cut;          /* the log ends before the end of its files */
@@ -161,6 +163,7 @@ static int deliver(struct replay *p, const struct transition *t, uint64_t offset
 	p->position = t->revision;
 	if (t->synced > p->synced && t->synced < t->revision) {
 		p->synced = t->synced;
+		refresh_note(&p->refresh, p->segment->base, offset);
 	}
 	note_transition(p, t);
 	r = p->fn(p->arg, t);
@@ -471,7 +474,7 @@ static int scan_segment(struct replay *p, struct segment *s, bool last, struct s
 	p->cut |= out->cut;
 	p->unreadable |= out->unreadable > 0;
 	if (s->end == 0) {
-		s->end = last || out->cut ? out->end : out->size;
+		s->end = last || out->cut || out->zeros ? out->end : out->size;
 	}
 	p->bytes_before += out->size;
 	return 0;
@@ -571,7 +574,7 @@ static int mend(struct journal *j, struct segment *s, const struct scan *scan)
 		return r;
 	}
 	j->active = file;
-	j->end = end;
+	j->end = j->written = end;
 	s->size = end;
 	s->end = end;
 	return 0;
@@ -587,10 +590,22 @@ static bool sync_now(struct journal *j, int fd)
 	return r == 0;
 }
 
-/* What the last daemon left may not be on the disk yet: the first sync sees to
- * all of it. */
-static int note_all(struct journal *j)
+/* What is not known to be on the disk is written once more. */
+static void refresh(struct replay *p, int fd, const struct segment *s, uint64_t last)
 {
+	int r = p->j->failed ? 0
+			     : refresh_file(&p->refresh, p->j->disk, fd, s, p->synced, last);
+
+	if (r < 0) {
+		journal_fail(p->j, r, "writing once more what was not synced");
+	}
+}
+
+/* What the last daemon left may not be on the disk yet: the first sync sees to
+ * all of it. `last`: the last revision that there is. */
+static int note_all(struct replay *p, uint64_t last)
+{
+	struct journal *j = p->j;
 	/* What is missing here must not be taken for torn once there are lines
 	 * behind it: the next one says that all up to it was on the disk. */
 	bool now = j->usage.damaged_lines > 0 || j->usage.missing_revisions > 0;
@@ -609,14 +624,16 @@ static int note_all(struct journal *j)
 			return r;
 		}
 		if (j->active && i == j->segments.count - 1) {
+			refresh(p, j->active->fd, s, last);
 			now = now && sync_now(j, j->active->fd);
 			syncer_note(&j->syncer, j->active, j->last_revision);
 			continue;
 		}
-		fd = open_segment(j, s, O_RDONLY);
+		fd = open_segment(j, s, O_RDWR);
 		if (fd < 0) {
 			continue; /* was said before */
 		}
+		refresh(p, fd, s, last);
 		r = segment_file_create(&file, j->disk, fd);
 		if (r < 0) {
 			return r;
@@ -812,6 +829,7 @@ static int replay_all(struct replay *p)
 	struct segment *snapshot, *last = NULL;
 	struct scan scan = {0};
 	bool whole = true;
+	uint64_t found;
 	int r;
 
 	r = segment_list_read(&j->segments, j->disk, j->directory);
@@ -848,6 +866,7 @@ static int replay_all(struct replay *p)
 	if (r < 0) {
 		return r;
 	}
+	found = j->last_revision;
 	j->last_revision += p->trailing;
 	j->usage.missing_revisions += p->trailing;
 	if (!watermark_is_possible(p->synced, j->last_revision)) {
@@ -884,7 +903,7 @@ static int replay_all(struct replay *p)
 		}
 	}
 	drop_stale(j, whole);
-	return note_all(j);
+	return note_all(p, found);
 }
 
 int journal_replay(struct backend *b, backend_replay_fn *fn, void *arg, uint64_t *next_ino,

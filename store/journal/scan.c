@@ -182,7 +182,8 @@ static int take_piece(struct scanner *x, struct bytes piece, uint64_t offset, bo
 	size_t rest;
 	int r;
 
-	if (tail) {
+	s->zeros = !terminated && piece.size > 0 && without_nuls(piece) == 0;
+	if (tail || s->zeros) {
 		piece.size = without_nuls(piece);
 	}
 	if (piece.size == 0 && !terminated) {

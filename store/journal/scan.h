@@ -27,8 +27,7 @@ struct scan_damage {
 struct scan {
 	struct disk *disk;
 	int fd;
-	/* The last file of a log: it may end within a line, and what follows
-	 * its lines may be NULs, space that is not in use. */
+	/* The last file of a log: it may end within a line. */
 	bool last;
 	/* A line without its newline, borrowed: 0, SCAN_BAD, SCAN_CUT, or a negative
 	 * errno, which ends the scan. What was bad as a whole is looked through
@@ -50,6 +49,7 @@ struct scan {
 	uint64_t end;       /* where the next line would begin: what follows is torn or free */
 	bool cut;           /* from `end` on */
 	bool needs_newline; /* the line before `end` lacks its own */
+	bool zeros;         /* NULs follow its lines: space that is not in use */
 	uint64_t lines;
 	uint64_t unreadable; /* bytes that the medium would not give */
 };

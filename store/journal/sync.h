@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 The cubbyfs authors */
 
-/* Group commit: a thread that makes what was appended durable, for all who
- * wait for it at once. The method is told at the top of sync.c.
+/* Group commit: a thread makes what was appended durable, for all who wait for it at once. The
+ * method is told at the top of sync.c.
  *
- * Only the thread blocks. All functions are the loop's. */
+ * Only that thread blocks: one of its own, or one that is lent (syncer_run). All other functions are
+ * the loop's. */
 #pragma once
 
 #include "store/backend.h"
@@ -21,7 +22,7 @@ struct sync_waiter {
 struct syncer {
 	struct disk *disk;
 	const char *directory; /* borrowed */
-	int event_fd;
+	int event_fd; /* -1: there is no thread of its own */
 	pthread_t thread;
 	bool running;
 
@@ -37,6 +38,7 @@ struct syncer {
 	size_t n_dirty, dirty_capacity;
 	size_t n_syncing; /* the first of them, in the thread's hands */
 	bool directory_dirty;
+	bool busy; /* a round is under way */
 	uint64_t rounds;
 	int error; /* for good */
 	bool stop;
@@ -46,8 +48,13 @@ struct syncer {
 	size_t head, tail, waiters_capacity;
 };
 
-/* The thread starts. 0 or a negative errno. */
+/* With an event_fd its own thread starts, which notifies that. 0 or a negative errno. */
 int syncer_init(struct syncer *s, struct disk *disk, const char *directory, int event_fd);
+
+/* Without a thread of its own: whether there is something to sync and nobody at it; one round.
+ * The latter blocks, and may be called by any thread. */
+bool syncer_due(struct syncer *s);
+void syncer_run(struct syncer *s);
 
 /* Syncs what is left, ends the thread. 0 or the error of the syncer. The
  * waiters are collected after this, then the rest is let go of. */

@@ -384,6 +384,17 @@ static void do_sync(struct workload *w)
 	(void)workload_sync(w);
 }
 
+/* One sync for each set: the log is written ahead then. */
+static void do_durable(struct workload *w)
+{
+	for (unsigned i = 0; i < 6; i++) {
+		struct target t = some_name(w);
+
+		tell(w, bench_set(&w->b, t.parent, t.name, "kept"));
+		(void)workload_sync(w);
+	}
+}
+
 static void look_at_compaction(struct workload *w)
 {
 	if (w->compacting && w->compaction.done) {
@@ -434,8 +445,8 @@ void workload_step(struct workload *w)
 	static void (*const steps[])(struct workload * w) = {do_set, do_set, do_set, do_number,
 		do_update, do_append, do_append, do_exclusive, do_make, do_make, do_remove,
 		do_remove, do_rename, do_link, do_attributes, do_attributes, do_ttl, do_staged,
-		do_lock, do_lock, do_lock, do_time, do_time, do_sync, do_sync, do_compact,
-		do_compact};
+		do_lock, do_lock, do_lock, do_time, do_time, do_sync, do_sync, do_durable,
+		do_compact, do_compact};
 
 	steps[pick(w, sizeof(steps) / sizeof(steps[0]))](w);
 }

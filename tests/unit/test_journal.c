@@ -441,6 +441,102 @@ static void readers(void **state)
 	fixture_finish(&f);
 }
 
+static size_t size_of(struct fixture *f, const char *path)
+{
+	size_t size;
+
+	(void)fault_disk_data(f->disk, path, &size);
+	return size;
+}
+
+/* Puts NULs behind a file, as a process that was killed leaves them. */
+static void add_zeros(struct fixture *f, const char *path, size_t n)
+{
+	struct buffer data = {0};
+	size_t size;
+	const char *old = fault_disk_data(f->disk, path, &size);
+
+	assert_int_equal(buffer_append(&data, old, size), 0);
+	assert_int_equal(buffer_resize(&data, size + n), 0);
+	memset(data.data + size, 0, n);
+	fault_disk_set_data(f->disk, path, data.data, data.size);
+	buffer_finish(&data);
+}
+
+static void expect_lines(struct fixture *f, unsigned n)
+{
+	struct backend_log *log;
+	char *text;
+
+	assert_int_equal(f->b->ops->log_open(f->b, &log), 0);
+	text = read_log(f, log);
+	assert_int_equal(count_lines(text, "\"op\":\"put\""), n);
+	free(text);
+	f->b->ops->log_close(log);
+}
+
+/* While each append is synced there are zeros behind the log; only there. */
+static void written_ahead(void **state)
+{
+	char log[64];
+	struct fixture f;
+
+	(void)state;
+	fixture_init(&f);
+	f.config.segment_size = 100000;
+	fixture_open(&f);
+	fill(&f, 20);
+	snprintf(log, sizeof(log), "%s", fixture_file(&f, ".log", 0));
+	assert_int_equal(size_of(&f, log), fixture_usage(&f).bytes);
+	for (int i = 0; i < 10; i++) {
+		fill(&f, 1);
+		assert_int_equal(fixture_sync(&f), 0);
+	}
+	assert_true(size_of(&f, log) > fixture_usage(&f).bytes + 60000);
+	expect_lines(&f, 30);
+	assert_int_equal(fixture_check(&f, NULL), 0);
+	/* Up to the end of a segment, and no further. */
+	for (int i = 0; i < 600; i++) {
+		fill(&f, 1);
+		assert_int_equal(fixture_sync(&f), 0);
+		assert_true(size_of(&f, log) <= 100000);
+	}
+	assert_int_equal(fixture_count(&f, ".log"), 1);
+	reopen(&f);
+	assert_int_equal(size_of(&f, log), fixture_usage(&f).bytes);
+	expect_lines(&f, 630);
+	/* A process that was killed. */
+	assert_int_equal(fixture_close(&f), 0);
+	add_zeros(&f, log, 5000);
+	fixture_open(&f);
+	reopen(&f);
+	assert_int_equal(size_of(&f, log), fixture_usage(&f).bytes);
+	fixture_finish(&f);
+}
+
+/* The next log was begun before the zeros were cut off. */
+static void zeros_within(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	fixture_init(&f);
+	f.config.segment_size = 600;
+	fixture_open(&f);
+	fill(&f, 20);
+	assert_int_equal(fixture_sync(&f), 0);
+	assert_true(fixture_count(&f, ".log") > 3);
+	assert_int_equal(fixture_close(&f), 0);
+	add_zeros(&f, fixture_file(&f, ".log", 0), 300);
+	add_zeros(&f, fixture_file(&f, ".log", 2), 5000);
+	fixture_open(&f);
+	expect_lines(&f, 20);
+	reopen(&f);
+	assert_int_equal(f.replayed, 20);
+	assert_int_equal(fixture_check(&f, NULL), 0);
+	fixture_finish(&f);
+}
+
 static void reads_only(void **state)
 {
 	struct fixture f;
@@ -664,6 +760,8 @@ int main(void)
 		cmocka_unit_test(compaction_aborted),
 		cmocka_unit_test(compaction_holds_back),
 		cmocka_unit_test(readers),
+		cmocka_unit_test(written_ahead),
+		cmocka_unit_test(zeros_within),
 		cmocka_unit_test(reads_only),
 		cmocka_unit_test(one_daemon_only),
 		cmocka_unit_test(replay_can_be_stopped),
