@@ -146,11 +146,11 @@ void notices_collect(struct op *op)
 
 void notices_tell(struct store *s, struct bytes notices)
 {
-	const char *at = notices.data, *end = notices.data + notices.size;
 	_cleanup_buffer_ struct buffer way = {0};
+	const char *at = notices.data;
 	struct encoded e;
 
-	while (s->listener && (size_t)(end - at) >= sizeof(e)) {
+	while (s->listener && notices.size - (size_t)(at - notices.data) >= sizeof(e)) {
 		memcpy(&e, at, sizeof(e));
 		at += sizeof(e);
 		way.size = 0;
