@@ -245,11 +245,13 @@ void node_drop_name(struct node *n, const struct entry *e)
 
 /* --- an entry ------------------------------------------------------------------ */
 
+#define NEAR_BITS 14
+
 uint32_t node_hash(uint64_t ino)
 {
-	/* Numbers are given out one after the other: sixteen of them share a cache line of
-	 * buckets. */
-	return hash_number(ino >> 4) << 4 | (uint32_t)(ino & 15);
+	/* Numbers are given out one after the other, so those near each other are often of one
+	 * namespace: they are kept near each other, in 64 KiB of buckets, and so in a snapshot. */
+	return hash_number(ino >> NEAR_BITS) << NEAR_BITS | hash_number(ino) >> (32 - NEAR_BITS);
 }
 
 static size_t entry_size(size_t name_size)
