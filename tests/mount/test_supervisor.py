@@ -558,7 +558,7 @@ def test_killed_as_soon_as_it_is_mounted(scratch):
         m.start()
         killed()
         m.write("k", "v")
-        equal(m.read_log().count("starting another"), i + 1, "deaths")
+        wait_for(lambda: m.read_log().count("starting another") == i + 1, 20, "another worker")
         m.unmount()
 
 
