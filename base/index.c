@@ -130,8 +130,9 @@ static void merge_one(struct index *x)
 
 void index_trim(struct index *x)
 {
-	for (unsigned i = 0; i < TRIM_MOST && x->n_buckets > 1 &&
-			     x->n_buckets > MOST_BUCKETS * x->n_items; i++) {
+	for (unsigned i = 0;
+		i < TRIM_MOST && x->n_buckets > 1 && x->n_buckets > MOST_BUCKETS * x->n_items;
+		i++) {
 		merge_one(x);
 	}
 }

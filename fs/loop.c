@@ -11,8 +11,8 @@
  *
  * Two threads. When nothing more is asked for and somebody waits for the disk, the thread that has
  * the loop syncs, there and then, and answers: to have another do that would take two wake-ups,
- * each as long as a quick disk's sync. Its partner takes the loop over if that lasts (RELIEF), or at
- * once if others have asked for something during one of the last syncs; who comes back from the
+ * each as long as a quick disk's sync. Its partner takes the loop over if that lasts (RELIEF), or
+ * at once if others have asked for something during one of the last syncs; who comes back from the
  * disk and finds the loop taken is the partner from then on. All that the loop touches is under one
  * mutex, which is let go only to wait for requests and to sync.
  *
@@ -59,9 +59,9 @@ struct state {
 	int relief;            /* a timerfd that the partner waits for */
 	uint64_t n_served;     /* requests */
 	int64_t crowded;       /* until then others are reckoned with */
-	int nudge;       /* an eventfd: who has the loop is to look at `due` again */
-	int64_t waits;   /* until when it waits; INT64_MAX: for good */
-	bool more;       /* requests may be waiting that poll need not be asked about */
+	int nudge;             /* an eventfd: who has the loop is to look at `due` again */
+	int64_t waits;         /* until when it waits; INT64_MAX: for good */
+	bool more;             /* requests may be waiting that poll need not be asked about */
 	bool announced;
 	bool working; /* the store has more to do at once */
 	bool looks;   /* for more requests before it waits */

@@ -551,8 +551,9 @@ static void apply_exchange(const struct context *x, const struct change *c, stru
 {
 	struct entry *a = entry_of(x, &c->place, c->ino);
 	struct node *parent = tree_node(x->t, c->to.parent);
-	struct entry *b = parent && p->entry && node_is_directory(parent) ?
-		tree_entry(parent, entry_name(p->entry)) : NULL;
+	struct entry *b = parent && p->entry && node_is_directory(parent)
+				  ? tree_entry(parent, entry_name(p->entry))
+				  : NULL;
 	struct node *a_parent;
 
 	if (!a || !b || !p->entry2 || a == b || entry_parent(a)->ino != c->place.parent ||
@@ -714,7 +715,8 @@ static int restore(struct tree *t, struct node *n)
 	rest = place_name(&(struct place){.path = rest});
 	rc = buffer_append(&name, rest.data, rest.size);
 	for (unsigned i = 0; rc == 0 && (!place_name_is_possible(buffer_bytes(&name)) ||
-				       tree_entry(parent, buffer_bytes(&name))); i++) {
+						tree_entry(parent, buffer_bytes(&name)));
+		i++) {
 		name.size = rest.size < STORE_NAME_MAX - 32 ? rest.size : STORE_NAME_MAX - 32;
 		rc = buffer_printf(&name, i ? "~%llu~%u" : "~%llu", (unsigned long long)n->ino, i);
 	}

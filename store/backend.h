@@ -114,8 +114,8 @@ struct backend_ops {
 	void (*sync)(struct backend *b, backend_done *done, void *arg);
 
 	/* With config.lends_thread: whether a sync waits for a thread; and doing it, which takes as
-	 * long as the disk does. By one thread at a time, while another may call anything but close;
-	 * dispatch has something to do then. NULL: never. */
+	 * long as the disk does. By one thread at a time, while another may call anything but
+	 * close; dispatch has something to do then. NULL: never. */
 	bool (*sync_due)(struct backend *b);
 	void (*sync_run)(struct backend *b);
 

@@ -127,8 +127,7 @@ static void note_below(struct look *x, const struct node *directory, size_t path
 {
 	struct buffer *paths = &x->d->paths;
 
-	for (struct entry *e = tree_next(directory, 0); e && !x->d->failed;
-		e = tree_following(e)) {
+	for (struct entry *e = tree_next(directory, 0); e && !x->d->failed; e = tree_following(e)) {
 		unsigned own = flags & ~LEFT_EXPIRED;
 		size_t start = paths->size;
 		size_t end;
@@ -191,8 +190,7 @@ static const struct entry *entry_at(const struct look *x, const struct place *pl
 {
 	const struct node *parent = tree_node(x->t, place->parent);
 
-	return parent && node_is_directory(parent) ? tree_entry(parent, place_name(place)) :
-						     NULL;
+	return parent && node_is_directory(parent) ? tree_entry(parent, place_name(place)) : NULL;
 }
 
 /* What has a name that a change is about. */
@@ -274,8 +272,8 @@ static const struct node *resolve(const struct tree *t, struct bytes path)
 	while (path.size > 0) {
 		const char *slash = memchr(path.data, '/', path.size);
 		size_t size = slash ? (size_t)(slash - path.data) : path.size;
-		const struct entry *e = node_is_directory(n) ?
-			tree_entry(n, bytes_of(path.data, size)) : NULL;
+		const struct entry *e =
+			node_is_directory(n) ? tree_entry(n, bytes_of(path.data, size)) : NULL;
 
 		if (!e) {
 			return NULL;

@@ -344,8 +344,7 @@ static struct entry *entry_at(struct store *s, const struct place *place)
 {
 	struct node *parent = tree_node(&s->tree, place->parent);
 
-	return parent && node_is_directory(parent) ?
-		tree_entry(parent, place_name(place)) : NULL;
+	return parent && node_is_directory(parent) ? tree_entry(parent, place_name(place)) : NULL;
 }
 
 static void keep_what_goes(struct op *op, const struct change *c)

@@ -91,8 +91,7 @@ static struct entry *entry_of(const struct store *s, const struct place *place)
 {
 	const struct node *parent = tree_node(&s->tree, place->parent);
 
-	return parent && node_is_directory(parent) ?
-		tree_entry(parent, place_name(place)) : NULL;
+	return parent && node_is_directory(parent) ? tree_entry(parent, place_name(place)) : NULL;
 }
 
 /* Whether a name without a deadline comes to where all have one. (It may be where all have one

@@ -72,8 +72,9 @@ static void add_removal(struct op *op, const struct change *c)
 {
 	struct store *s = op->s;
 	struct node *parent = tree_node(&s->tree, c->place.parent);
-	struct entry *top = parent && node_is_directory(parent) ?
-		tree_entry(parent, place_name(&c->place)) : NULL;
+	struct entry *top = parent && node_is_directory(parent)
+				    ? tree_entry(parent, place_name(&c->place))
+				    : NULL;
 	_cleanup_buffer_ struct buffer path = {0}, way = {0};
 	bool in_expired;
 

@@ -246,8 +246,8 @@ static int prepare_links(struct tree *t, const struct transition *tr, size_t i,
 		if (l->lock.token) {
 			p->links[k].lock = lock_create(&l->lock);
 		}
-		if (rc || (parent && tree_reserve(parent)) ||
-			!p->links[k].entry || (l->lock.token && !p->links[k].lock)) {
+		if (rc || (parent && tree_reserve(parent)) || !p->links[k].entry ||
+			(l->lock.token && !p->links[k].lock)) {
 			return -ENOMEM;
 		}
 	}

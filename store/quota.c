@@ -89,7 +89,8 @@ int quota_may_enter(struct store *s, const struct node *parent)
 {
 	const struct policy *p = node_directory(parent)->policy;
 	uint64_t limit = p ? p->max_keys : UINT64_MAX;
-	uint64_t has = directory_size(node_directory(parent)) - node_directory(parent)->n_directories;
+	uint64_t has =
+		directory_size(node_directory(parent)) - node_directory(parent)->n_directories;
 
 	if (fits(has, 1, limit) || fits(has - find_due(s, parent).keys, 1, limit)) {
 		return 0;

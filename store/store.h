@@ -201,7 +201,8 @@ void store_dispatch(struct store *s);
 
 /* With config.lends_thread: whether somebody waits for the disk, and no thread is at it yet; and
  * doing it, which takes as long as the disk does. By one thread at a time, while another may call
- * anything but store_close; store_dispatch has completions then, which store_poll_fd does not tell. */
+ * anything but store_close; store_dispatch has completions then, which store_poll_fd does not tell.
+ */
 bool store_sync_due(struct store *s);
 void store_sync(struct store *s);
 

@@ -255,10 +255,10 @@ size_t tree_longest_path(const struct node *parent, size_t name_size, const stru
 	return tree_path_size(parent, name_size) + reach_of(n);
 }
 
-/* While a log is replayed that will have made so many times what it has made by now. It may have more
- * changes of what is there than a snapshot, and its beginning is not like
- * its end: by no more than EXPECT_MOST at a time. (As it is compacted, there are not many more in
- * all.) Each time moves what is there already, so it shall not take many. */
+/* While a log is replayed that will have made so many times what it has made by now. It may have
+ * more changes of what is there than a snapshot, and its beginning is not like its end: by no more
+ * than EXPECT_MOST at a time. (As it is compacted, there are not many more in all.) Each time moves
+ * what is there already, so it shall not take many. */
 #define EXPECT_MOST 16
 /* What is smaller grows by itself: there may be very many of that. */
 #define EXPECT_FROM 64
@@ -267,7 +267,7 @@ static void expect(struct index *x, double growth)
 {
 	if (growth > 1 && x->n_items >= x->n_buckets && x->n_items >= EXPECT_FROM) {
 		index_expect(x, (size_t)((double)x->n_items *
-						(growth < EXPECT_MOST ? growth : EXPECT_MOST)));
+					 (growth < EXPECT_MOST ? growth : EXPECT_MOST)));
 	}
 }
 
@@ -512,8 +512,7 @@ int tree_init(struct tree *t, uid_t uid, gid_t gid, mode_t mode, int64_t now)
 
 	*t = (struct tree){.next_ino = INO_FIRST};
 	if (index_init(&t->by_ino, hash_of_node) || table_init(&t->pending) ||
-		 table_init(&t->locks) || expiry_init(&t->expiry) ||
-		owner_get(uid, gid, &owner) ||
+		table_init(&t->locks) || expiry_init(&t->expiry) || owner_get(uid, gid, &owner) ||
 		!(t->root = node_create(INO_ROOT, S_IFDIR | (mode & 07777)))) {
 		owner_unref(owner);
 		tree_finish(t);

@@ -431,8 +431,8 @@ static int journal_open(struct backend **out, const char *location,
 			r = -errno;
 			goto fail;
 		}
-		r = syncer_init(&j->syncer, j->disk, j->directory,
-			config->lends_thread ? -1 : j->event_fd);
+		r = syncer_init(
+			&j->syncer, j->disk, j->directory, config->lends_thread ? -1 : j->event_fd);
 		if (r < 0) {
 			goto fail;
 		}

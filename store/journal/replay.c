@@ -593,8 +593,7 @@ static bool sync_now(struct journal *j, int fd)
 /* What is not known to be on the disk is written once more. */
 static void refresh(struct replay *p, int fd, const struct segment *s, uint64_t last)
 {
-	int r = p->j->failed ? 0
-			     : refresh_file(&p->refresh, p->j->disk, fd, s, p->synced, last);
+	int r = p->j->failed ? 0 : refresh_file(&p->refresh, p->j->disk, fd, s, p->synced, last);
 
 	if (r < 0) {
 		journal_fail(p->j, r, "writing once more what was not synced");

@@ -4,8 +4,8 @@
 /* Group commit: a thread makes what was appended durable, for all who wait for it at once. The
  * method is told at the top of sync.c.
  *
- * Only that thread blocks: one of its own, or one that is lent (syncer_run). All other functions are
- * the loop's. */
+ * Only that thread blocks: one of its own, or one that is lent (syncer_run). All other functions
+ * are the loop's. */
 #pragma once
 
 #include "store/backend.h"
@@ -22,7 +22,7 @@ struct sync_waiter {
 struct syncer {
 	struct disk *disk;
 	const char *directory; /* borrowed */
-	int event_fd; /* -1: there is no thread of its own */
+	int event_fd;          /* -1: there is no thread of its own */
 	pthread_t thread;
 	bool running;
 
