@@ -9,10 +9,10 @@
  * times more. So after requests it looks for some microseconds before it waits; but not where that
  * would take the only processor from those who are to ask.
  *
- * Two threads. When nothing more is asked for and somebody waits for the disk, the thread that has
- * the loop syncs, there and then, and answers: to have another do that would take two wake-ups,
- * each as long as a quick disk's sync. Its partner takes the loop over if that lasts (RELIEF), or
- * at once if others have asked for something during one of the last syncs; who comes back from the
+ * Two threads. When somebody waits for the disk, the thread that has the loop syncs, there and
+ * then, and answers: to have another do that would take two wake-ups, each as long as a quick
+ * disk's sync. Its partner takes the loop over if that lasts (RELIEF), or at once if there is more
+ * to do or others have asked for something during one of the last syncs; who comes back from the
  * disk and finds the loop taken is the partner from then on. All that the loop touches is under one
  * mutex, which is let go only to wait for requests and to sync.
  *
@@ -264,8 +264,10 @@ static bool sync_once(struct state *st, bool is_ours)
 	uint64_t before = st->n_served;
 
 	if (is_ours) {
+		bool at_once = st->more || st->working || now() < st->crowded;
+
 		st->is_taken = false;
-		call_partner(st, now() < st->crowded ? 1 : RELIEF);
+		call_partner(st, at_once ? 1 : RELIEF);
 	}
 	pthread_mutex_unlock(&st->mutex);
 	store_sync(st->loop->store);
@@ -327,7 +329,7 @@ static void *run(void *arg)
 		}
 		st->is_taken = true;
 		turn(st);
-		if (!st->more && !st->working && store_sync_due(st->loop->store)) {
+		if (store_sync_due(st->loop->store)) {
 			sync_and_answer(st);
 		} else {
 			st->is_taken = false;
