@@ -414,6 +414,8 @@ void announcer_dispatch(struct announcer *a)
 	pthread_mutex_unlock(&a->lock);
 	for (; done; done = next) {
 		next = done->next;
+		/* Another's answer came between the permission that we gave ourselves and its use. */
+		done->misled |= done->error == EACCES && announcer_needs_permission();
 		if ((done->misled || done->error == ENOENT) && retry(a, done)) {
 			continue;
 		}
