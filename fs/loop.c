@@ -274,7 +274,7 @@ static bool sync_once(struct state *st, bool is_ours)
 	pthread_mutex_lock(&st->mutex);
 	is_ours = !st->is_taken;
 	st->is_taken = true;
-	if (st->n_served > before || (is_ours && serve_one(st))) {
+	if (st->n_served > before || (is_ours && !fuse_session_exited(st->fuse) && serve_one(st))) {
 		st->crowded = now() + CROWD;
 	}
 	store_dispatch(st->loop->store);
@@ -290,8 +290,8 @@ static void sync_and_answer(struct state *st)
 
 	do {
 		is_ours = sync_once(st, is_ours);
+		tick(st); /* which may want another one */
 	} while (store_sync_due(store));
-	tick(st);
 	store_publish(store);
 	if (is_ours) {
 		st->is_taken = false;

@@ -813,5 +813,6 @@ int tree_replayed(struct tree *t, struct moment now)
 	}
 	expiry_shift(&t->expiry, now.lease - now.elapsed);
 	t->replaying = false;
+	t->growth = 1;
 	return 0;
 }

@@ -837,7 +837,7 @@ static int journal_close(struct backend *b)
 
 	if (!j->config.read_only) {
 		journal_compaction_close(j);
-		if (j->active && j->written > j->end) {
+		if (j->active && j->written > j->end && !j->failed) {
 			(void)j->disk->ops->truncate(j->disk, j->active->fd, (off_t)j->end);
 		}
 		r = syncer_stop(&j->syncer);

@@ -81,17 +81,9 @@ static int add_piece(struct backend_log *l, struct segment_file *file, uint64_t 
 static int add_segment(struct backend_log *l, const struct segment *s)
 {
 	struct journal *j = l->j;
-	char name[SEGMENT_NAME_SIZE];
-	_cleanup_free_ char *path = NULL;
 	struct segment_file *file;
-	int fd, r;
+	int fd = segment_open(j->disk, j->directory, s, O_RDONLY), r;
 
-	segment_name(name, s->kind, s->named);
-	path = journal_path(j->directory, name);
-	if (!path) {
-		return -ENOMEM;
-	}
-	fd = j->disk->ops->open(j->disk, path, O_RDONLY, 0);
 	if (fd < 0) {
 		return fd;
 	}

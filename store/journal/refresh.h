@@ -3,29 +3,28 @@
 
 /* Making sure of what another process has written.
  *
- * If a sync of its failed, what we read may be in the page cache only, and taken for clean: our
- * own syncs would succeed without it. (Measured on ext4, see sync.c.) Nobody tells us whether
- * that was so. So what no line says was on the disk is written once more, as it is, before
- * the first sync. */
+ * Its lines may not be on the disk yet. If a sync of its failed, they never will be: what we read
+ * may be in the page cache only, and taken for clean, and our own syncs would succeed without
+ * it. (Measured on ext4, see sync.c.) Nobody tells us whether that was so. So what no line says was
+ * on the disk is written once more, as it is, and then synced like what we write ourselves. */
 #pragma once
 
-#include "store/disk.h"
-#include "store/journal/segment.h"
+#include "store/journal/journal.h"
 
-/* Where that begins: filled in line by line, oldest first. */
-struct refresh {
-	/* The last two lines that tell of a sync. The last one tells of a sync that may have begun
-	 * before it was written itself, but not before the one before it was. */
-	struct refresh_mark {
-		uint64_t base; /* of the log; 0: there is none */
-		uint64_t offset;
-	} marks[2];
+/* A line of a log; revision 0: none. */
+struct refresh_place {
+	uint64_t revision, base, offset;
 };
 
-/* A line of a log says up to where all was on the disk. */
-void refresh_note(struct refresh *r, uint64_t base, uint64_t offset);
+struct refresh {
+	struct refresh_place from; /* all before this line is on the disk */
+	struct refresh_place next; /* of a later line it is not known yet */
+};
 
-/* Writes what of the file (open for reading and writing) may not be on the disk. `synced` is the
- * last revision that was, of `last` ones. 0 or the errno of a write. */
-int refresh_file(const struct refresh *r, struct disk *disk, int fd, const struct segment *s,
-	uint64_t synced, uint64_t last);
+/* For each line of a log that is taken, in order: where it is, and up to which revision all is
+ * known to be on the disk by now. */
+void refresh_note(struct refresh *r, const struct refresh_place *line, uint64_t synced);
+
+/* Writes that once more in all logs that are in use, and gives them to the syncer. What cannot be
+ * written ends all changes (journal_fail). 0 or -ENOMEM. */
+int refresh_logs(const struct refresh *r, struct journal *j);

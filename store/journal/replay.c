@@ -163,7 +163,11 @@ static int deliver(struct replay *p, const struct transition *t, uint64_t offset
 	p->position = t->revision;
 	if (t->synced > p->synced && t->synced < t->revision) {
 		p->synced = t->synced;
-		refresh_note(&p->refresh, p->segment->base, offset);
+	}
+	if (p->segment->kind == SEGMENT_LOG) {
+		refresh_note(&p->refresh,
+			&(struct refresh_place){t->revision, p->segment->base, offset},
+			p->synced > p->snapshot ? p->synced : p->snapshot);
 	}
 	note_transition(p, t);
 	r = p->fn(p->arg, t);
@@ -406,16 +410,6 @@ static void take_progress(void *arg, uint64_t done)
 	}
 }
 
-static int open_segment(struct journal *j, const struct segment *s, int flags)
-{
-	char name[SEGMENT_NAME_SIZE];
-	_cleanup_free_ char *path = NULL;
-
-	segment_name(name, s->kind, s->named);
-	path = journal_path(j->directory, name);
-	return path ? j->disk->ops->open(j->disk, path, flags, 0) : -ENOMEM;
-}
-
 /* One file. A file that cannot be opened is damage too, all of it. */
 static int scan_segment(struct replay *p, struct segment *s, bool last, struct scan *out)
 {
@@ -449,7 +443,7 @@ static int scan_segment(struct replay *p, struct segment *s, bool last, struct s
 			j->directory, p->name, s->base);
 		j->usage.damaged_lines++;
 	}
-	p->fd = open_segment(j, s, O_RDONLY);
+	p->fd = segment_open(j->disk, j->directory, s, O_RDONLY);
 	if (p->fd < 0) {
 		if (p->fd != -ENOENT && p->fd != -EIO && !journal_is_no_file(p->fd)) {
 			return fail(p, p->fd, "cannot open %s/%s: %s", j->directory, p->name,
@@ -533,7 +527,7 @@ static int end_log(struct journal *j, const struct segment *s, const struct scan
 	if (scan->unreadable > 0 || scan->size <= scan->end) {
 		return 0;
 	}
-	fd = open_segment(j, s, O_RDWR);
+	fd = segment_open(j->disk, j->directory, s, O_RDWR);
 	if (fd < 0) {
 		return fd;
 	}
@@ -552,7 +546,7 @@ static int mend(struct journal *j, struct segment *s, const struct scan *scan)
 	if (scan->unreadable > 0) {
 		return -EIO;
 	}
-	fd = open_segment(j, s, O_RDWR);
+	fd = segment_open(j->disk, j->directory, s, O_RDWR);
 	if (fd < 0) {
 		return fd;
 	}
@@ -577,80 +571,6 @@ static int mend(struct journal *j, struct segment *s, const struct scan *scan)
 	j->end = j->written = end;
 	s->size = end;
 	s->end = end;
-	return 0;
-}
-
-static bool sync_now(struct journal *j, int fd)
-{
-	int r = j->disk->ops->sync(j->disk, fd);
-
-	if (r < 0) {
-		journal_fail(j, r, "syncing to the disk");
-	}
-	return r == 0;
-}
-
-/* What is not known to be on the disk is written once more. */
-static void refresh(struct replay *p, int fd, const struct segment *s, uint64_t last)
-{
-	int r = p->j->failed ? 0 : refresh_file(&p->refresh, p->j->disk, fd, s, p->synced, last);
-
-	if (r < 0) {
-		journal_fail(p->j, r, "writing once more what was not synced");
-	}
-}
-
-/* What the last daemon left may not be on the disk yet: the first sync sees to
- * all of it. `last`: the last revision that there is. */
-static int note_all(struct replay *p, uint64_t last)
-{
-	struct journal *j = p->j;
-	/* What is missing here must not be taken for torn once there are lines
-	 * behind it: the next one says that all up to it was on the disk. */
-	bool now = j->usage.damaged_lines > 0 || j->usage.missing_revisions > 0;
-	int r = 0;
-
-	for (size_t i = 0; i < j->segments.count; i++) {
-		struct segment *s = &j->segments.items[i];
-		struct segment_file *file;
-		int fd;
-
-		if (s->kind != SEGMENT_LOG || s->stale) {
-			continue;
-		}
-		r = syncer_reserve(&j->syncer);
-		if (r < 0) {
-			return r;
-		}
-		if (j->active && i == j->segments.count - 1) {
-			refresh(p, j->active->fd, s, last);
-			now = now && sync_now(j, j->active->fd);
-			syncer_note(&j->syncer, j->active, j->last_revision);
-			continue;
-		}
-		fd = open_segment(j, s, O_RDWR);
-		if (fd < 0) {
-			continue; /* was said before */
-		}
-		refresh(p, fd, s, last);
-		r = segment_file_create(&file, j->disk, fd);
-		if (r < 0) {
-			return r;
-		}
-		now = now && sync_now(j, fd);
-		syncer_note(&j->syncer, file, j->last_revision);
-		segment_file_unref(file);
-	}
-	if (now) {
-		r = j->disk->ops->sync_directory(j->disk, j->directory);
-		if (r == 0) {
-			syncer_begin_at(&j->syncer, j->last_revision);
-		} else {
-			journal_fail(j, r, "syncing to the disk");
-		}
-	}
-	syncer_note_directory(&j->syncer);
-	syncer_kick(&j->syncer);
 	return 0;
 }
 
@@ -693,7 +613,7 @@ static void drop_stale(struct journal *j, bool remove)
 
 static uint64_t size_of(struct journal *j, const struct segment *s)
 {
-	int fd = open_segment(j, s, O_RDONLY);
+	int fd = segment_open(j->disk, j->directory, s, O_RDONLY);
 	off_t size;
 
 	if (fd < 0) {
@@ -725,7 +645,7 @@ static int drop_log(struct replay *p, struct segment *s)
 	p->covered = false;
 	segment_name(p->name, s->kind, s->named);
 	path = journal_path(j->directory, p->name);
-	p->fd = open_segment(j, s, O_RDONLY);
+	p->fd = segment_open(j->disk, j->directory, s, O_RDONLY);
 	if (!path || p->fd < 0) {
 		return path ? p->fd : -ENOMEM;
 	}
@@ -828,7 +748,6 @@ static int replay_all(struct replay *p)
 	struct segment *snapshot, *last = NULL;
 	struct scan scan = {0};
 	bool whole = true;
-	uint64_t found;
 	int r;
 
 	r = segment_list_read(&j->segments, j->disk, j->directory);
@@ -865,7 +784,6 @@ static int replay_all(struct replay *p)
 	if (r < 0) {
 		return r;
 	}
-	found = j->last_revision;
 	j->last_revision += p->trailing;
 	j->usage.missing_revisions += p->trailing;
 	if (!watermark_is_possible(p->synced, j->last_revision)) {
@@ -902,7 +820,7 @@ static int replay_all(struct replay *p)
 		}
 	}
 	drop_stale(j, whole);
-	return note_all(p, found);
+	return refresh_logs(&p->refresh, j);
 }
 
 int journal_replay(struct backend *b, backend_replay_fn *fn, void *arg, uint64_t *next_ino,

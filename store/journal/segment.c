@@ -229,6 +229,16 @@ struct segment *segment_list_mark_stale(struct segment_list *l)
 	return newest;
 }
 
+int segment_open(struct disk *disk, const char *directory, const struct segment *s, int flags)
+{
+	char name[SEGMENT_NAME_SIZE];
+	_cleanup_free_ char *path = NULL;
+
+	segment_name(name, s->kind, s->named);
+	path = journal_path(directory, name);
+	return path ? disk->ops->open(disk, path, flags, 0) : -ENOMEM;
+}
+
 char *journal_path(const char *directory, const char *name)
 {
 	char *path;

@@ -76,6 +76,9 @@ int segment_list_read(struct segment_list *l, struct disk *disk, const char *dir
  * the snapshot has all they have. */
 struct segment *segment_list_mark_stale(struct segment_list *l);
 
+/* Its file's descriptor, or a negative errno. */
+int segment_open(struct disk *disk, const char *directory, const struct segment *s, int flags);
+
 /* "DIRECTORY/NAME", owned by the caller; NULL without memory. */
 char *journal_path(const char *directory, const char *name);
 

@@ -217,7 +217,7 @@ static int fault(struct fault_disk *d, enum fault_call call)
 	if (d->killed) {
 		return -EIO;
 	}
-	if (call != FAULT_READ) {
+	if (call != FAULT_READ && call != FAULT_REOPEN) {
 		d->changes++;
 		if (d->kill_at != 0 && d->changes >= d->kill_at) {
 			d->killed = true;
@@ -406,6 +406,11 @@ static int fault_open(struct disk *disk, const char *path, int flags, mode_t mod
 	}
 	if (flags & O_CREAT) {
 		r = fault(d, FAULT_OPEN);
+		if (r < 0) {
+			return r;
+		}
+	} else if (e && (flags & O_ACCMODE) != O_RDONLY) {
+		r = fault(d, FAULT_REOPEN);
 		if (r < 0) {
 			return r;
 		}

@@ -17,7 +17,8 @@
 struct fault_disk;
 
 enum fault_call {
-	FAULT_OPEN, /* with O_CREAT */
+	FAULT_OPEN,   /* with O_CREAT */
+	FAULT_REOPEN, /* for writing, what is there */
 	FAULT_WRITE,
 	FAULT_READ,
 	FAULT_TRUNCATE,

@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "journal_fixture.h"
+#include "store/journal/refresh.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -537,6 +538,86 @@ static void zeros_within(void **state)
 	fixture_finish(&f);
 }
 
+static void check_from(const struct refresh *r, uint64_t revision)
+{
+	assert_int_equal(r->from.revision, revision);
+	assert_int_equal(r->from.offset, 10 * revision);
+}
+
+/* The line that what is not on the disk begins with: never later than that, and not much before. */
+static void where_to_refresh(void **state)
+{
+	struct refresh r = {0};
+	uint64_t synced = 4, random = 3;
+
+	(void)state;
+	for (uint64_t i = 1; i <= 9; i++) {
+		refresh_note(&r, &(struct refresh_place){i, 1, 10 * i}, synced);
+	}
+	check_from(&r, 5);
+	refresh_note(&r, &(struct refresh_place){10, 1, 100}, 4);
+	check_from(&r, 5);
+	refresh_note(&r, &(struct refresh_place){11, 1, 110}, 7); /* 6 is the next that is known */
+	check_from(&r, 6);
+	refresh_note(&r, &(struct refresh_place){12, 1, 120}, 9);
+	check_from(&r, 6);
+	refresh_note(&r, &(struct refresh_place){13, 1, 130}, 10);
+	check_from(&r, 11);
+	refresh_note(&r, &(struct refresh_place){14, 1, 140}, 13);
+	check_from(&r, 14);
+	r = (struct refresh){0};
+	synced = 0;
+	for (uint64_t i = 1; i < 10000; i++) {
+		random = random * 6364136223846793005 + 1442695040888963407;
+		if (random >> 60 == 0) {
+			synced += (i - 1 - synced) * (random >> 32 & 7) / 7;
+		}
+		refresh_note(&r, &(struct refresh_place){i, 1, 10 * i}, synced);
+		assert_in_range(r.from.revision, 1, synced + 1);
+	}
+}
+
+/* Logs of which nothing was synced, one of which lets itself be read and not be written: there are
+ * no changes until that is mended. */
+static void refresh_is_denied(void **state)
+{
+	struct fixture_state all = {0};
+	struct fixture f;
+	unsigned denied = 0;
+
+	(void)state;
+	fixture_init(&f);
+	f.config.segment_size = 600;
+	f.config.lends_thread = true; /* and never does */
+	fixture_open(&f);
+	fill(&f, 20);
+	fixture_state_copy(&all, &f.state);
+	for (unsigned nth = 1; nth < 10; nth++) {
+		struct fixture g;
+		char *error;
+
+		fixture_init(&g);
+		fault_disk_destroy(g.disk);
+		g.disk = fault_disk_copy(f.disk);
+		g.config.disk = fault_disk_of(g.disk);
+		fault_disk_restart(g.disk);
+		fault_disk_fail(g.disk, FAULT_REOPEN, nth, 0, -EACCES, false);
+		if (fixture_try_open(&g, &error) == 0) {
+			assert_true(fixture_state_equal(&all, &g.state));
+			if (fixture_usage(&g).failed) {
+				assert_int_equal(fixture_usage(&g).failed, -EACCES);
+				assert_int_equal(fixture_put(&g, 1, "x"), -EROFS);
+				denied++;
+			}
+		}
+		free(error);
+		fixture_finish(&g);
+	}
+	assert_true(denied > 2);
+	fixture_state_finish(&all);
+	fixture_finish(&f);
+}
+
 static void reads_only(void **state)
 {
 	struct fixture f;
@@ -762,6 +843,8 @@ int main(void)
 		cmocka_unit_test(readers),
 		cmocka_unit_test(written_ahead),
 		cmocka_unit_test(zeros_within),
+		cmocka_unit_test(where_to_refresh),
+		cmocka_unit_test(refresh_is_denied),
 		cmocka_unit_test(reads_only),
 		cmocka_unit_test(one_daemon_only),
 		cmocka_unit_test(replay_can_be_stopped),
